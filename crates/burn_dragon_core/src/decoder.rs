@@ -3,10 +3,12 @@
 use crate::density::Density;
 use crate::dragon::Dragon;
 use crate::pass::Pass;
+use crate::positions::{Keys, Magnitude};
 use crate::state::{DragonState, StateError};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
 use burn_dragon_kernel::api::{
-    Activity, Ahead, Decode, DeviceDecode, DeviceParameters, Drawn, Parameters, Precision, Sizes, Weights,
+    Activity, Ahead, Decode, DecodeKeys, DeviceDecode, DeviceParameters, Drawn, Parameters, Precision, Sizes,
+    Weights,
 };
 use std::sync::Arc;
 
@@ -441,10 +443,22 @@ impl Decoder {
 /// `decode` computes.
 fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> {
     let (embed, trunk) = (dragon.embed.val(), &dragon.trunk);
-    if embed.device() != Device::flex() || embed.dtype() != DType::F32 || !trunk.config().is_plain() {
+    if embed.device() != Device::flex() || embed.dtype() != DType::F32 || !trunk.config().is_plain_within() {
         return None;
     }
     let config = dragon.config();
+    let phases; // [H, N]
+    let keys = match trunk.keys() {
+        Keys::Pairs => DecodeKeys::Pairs,
+        Keys::Polar {
+            magnitude: Magnitude::Identity,
+            phase,
+        } => {
+            phases = phase.map_or_else(Vec::new, numbers);
+            DecodeKeys::Polar { phases: &phases }
+        }
+        Keys::Polar { .. } => return None, // no neuron is silent
+    };
     let parameters = Parameters {
         sizes: sizes(dragon),
         embed: &numbers(embed),
@@ -453,6 +467,7 @@ fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> {
         encoder: &numbers(trunk.encoder.val()),
         lm_head: &numbers(dragon.lm_head.val()),
         frequencies: &config.frequencies(),
+        keys,
         slopes: &trunk.slopes(),
         eps: config.norm_eps,
     };
@@ -463,7 +478,7 @@ fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> {
 /// `decode` computes.
 fn device(dragon: &Dragon, lanes: usize) -> Option<DeviceDecode> {
     let (trunk, config) = (&dragon.trunk, dragon.config());
-    if !trunk.config().is_plain() {
+    if !trunk.config().is_plain_within() || !trunk.keys().are_pairs() {
         return None;
     }
     let parameters = DeviceParameters {

@@ -291,7 +291,7 @@ impl Trunk {
         Level {
             weights: self.weights(),
             rotation,
-            keys: Keys::new(self.config.positions, self.phase.as_ref().map(Param::val)),
+            keys: self.keys(),
             read: self.reader(),
             retention: self.retention(std::mem::take(&mut pass.resets)),
             norm: self.norm(),
@@ -299,6 +299,11 @@ impl Trunk {
             precision: pass.precision,
             credit: pass.credit,
         }
+    }
+
+    /// How queries and keys are made.
+    pub(crate) fn keys(&self) -> Keys {
+        Keys::new(self.config.positions, self.phase.as_ref().map(Param::val))
     }
 
     fn reader(&self) -> Reader {

@@ -1,6 +1,6 @@
 //! A decoding step allocates nothing. Alone in its program, so that every allocation counted is its own.
 
-use burn_dragon_kernel::api::{Decode, Frequencies, Parameters, Precision, Sizes, Weights};
+use burn_dragon_kernel::api::{Decode, DecodeKeys, Frequencies, Parameters, Precision, Sizes, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,6 +48,7 @@ fn a_step_allocates_nothing_alone_or_helped() {
         encoder: &numbers(block, 1.3),
         lm_head: &numbers(sizes.width * sizes.vocab, 1.7),
         frequencies: &Frequencies::new(65536.0, sizes.neurons),
+        keys: DecodeKeys::Pairs,
         slopes: &[0.7, 0.0],
         eps: 1e-5,
     };

@@ -154,13 +154,12 @@ impl TrunkConfig {
         }
     }
 
-    /// Whether the operation `decode` can compute this trunk: one stream, a causal read, keys of pairs, a layer norm that learns
-    /// nothing, and nothing more in its levels.
-    pub(crate) fn is_plain(&self) -> bool {
-        let reads = self.read == Read::Causal && self.positions.is_of_pairs();
+    /// Whether the operation `decode` can compute this trunk, if it has its keys: one stream, a causal read, a layer norm that
+    /// learns nothing, and nothing more in its levels.
+    pub(crate) fn is_plain_within(&self) -> bool {
         let levels = self.fanout.is_none() && self.auxiliary() == Margins::default();
         let neurons = self.norm.is_plain() && self.init.firing.is_none();
-        reads && levels && neurons && self.connector == Connector::Plain {}
+        self.read == Read::Causal && levels && neurons && self.connector == Connector::Plain {}
     }
 
     /// Thresholds of the neurons, `None` for 0: constants of the configuration.

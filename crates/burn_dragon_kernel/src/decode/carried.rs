@@ -113,37 +113,42 @@ fn part_mut<T>(all: &mut [T], index: usize, of: usize) -> &mut [T] {
     &mut all[index * size..][..size]
 }
 
-/// A token's question to a memory, and what is written: pairs with an active member, by q before its rotation.
+/// A token's question to a memory, and what is written: pairs of rows that an active neuron asks.
 pub(super) struct Query<'a> {
     pub(super) x: &'a [Line],
+    /// Pairs with an active member; for polar keys, active neurons, of which each has a pair of rows.
     pub(super) pairs: &'a [u32],
     pub(super) cos: &'a [f32],
     pub(super) sin: &'a [f32],
+    /// Cosines and sines by which polar keys turn more than the queries; `None` for pairs of neurons.
+    pub(super) further: Option<&'a [[f32; 2]]>,
     pub(super) v: &'a [Line],
     /// Number that differs for every token, level and chunk: it chooses the rounding.
     pub(super) seed: u64,
 }
 
 impl Query<'_> {
-    /// q of a pair.
+    /// Numbers with which a pair of rows is read, and with which it is written.
     #[inline(always)]
-    fn pair(&self, pair: usize) -> [f32; 2] {
-        let x = |member: usize| self.x[2 * pair / LINE].0[2 * pair % LINE + member];
+    fn pair(&self, pair: usize) -> [[f32; 2]; 2] {
         let (cos, sin) = (self.cos[pair], self.sin[pair]);
-        [x(0) * cos - x(1) * sin, x(1) * cos + x(0) * sin]
+        match self.further {
+            None => {
+                let x = |member: usize| self.x[2 * pair / LINE].0[2 * pair % LINE + member];
+                [[x(0) * cos - x(1) * sin, x(1) * cos + x(0) * sin]; 2]
+            }
+            Some(further) => {
+                let (x, [c, s]) = (self.x[pair / LINE].0[pair % LINE], further[pair]);
+                [[cos, sin], [cos * c - sin * s, sin * c + cos * s]].map(|key| key.map(|part| x * part))
+            }
+        }
     }
 }
 
 impl Memory {
-    /// An empty memory. Chunks write what is pending at different tokens, by their index.
-    pub(super) fn new(
-        precision: Precision,
-        sizes: Sizes,
-        lanes: usize,
-        neurons: usize,
-        index: usize,
-    ) -> Self {
-        let (count, row) = (sizes.levels * lanes * neurons, sizes.row());
+    /// An empty memory of `count` rows a level and lane. Chunks write what is pending at different tokens, by their index.
+    pub(super) fn new(precision: Precision, sizes: Sizes, lanes: usize, count: usize, index: usize) -> Self {
+        let (count, row) = (sizes.levels * lanes * count, sizes.row());
         let rows = match precision {
             Precision::F32 => Rows::F32(vec![Line::default(); count * row]),
             Precision::Bf16 => Rows::Bf16(Deferred {
@@ -201,7 +206,7 @@ impl Memory {
         }
     }
 
-    /// Copies a level's memory of one lane, `[neurons, D]`.
+    /// Copies a level's memory of one lane, `[rows, D]`.
     pub(super) fn copy(&self, level: usize, lane: usize, recent: &Recent, into: &mut [f32]) {
         let (index, of) = (level * self.lanes + lane, self.scales.len());
         let (scale, row) = (self.scales[index] as f32, recent.row);
@@ -213,7 +218,7 @@ impl Memory {
         into.iter_mut().for_each(|to| *to *= scale);
     }
 
-    /// Replaces a level's memory of one lane by `from`, `[neurons, D]`. Nothing is pending then.
+    /// Replaces a level's memory of one lane by `from`, `[rows, D]`. Nothing is pending then.
     pub(super) fn replace(&mut self, level: usize, lane: usize, width: usize, from: &[f32]) {
         let (index, of) = (level * self.lanes + lane, self.scales.len());
         self.scales[index] = 1.0;
@@ -239,9 +244,9 @@ fn recall_f32<S: Simd>(
         if let Some(&next) = query.pairs.get(k + AHEAD) {
             fetch(simd, &rows[next as usize * 2 * row..][..2 * row]);
         }
-        let [q0, q1] = query.pair(pair);
+        let [[q0, q1], [k0, k1]] = query.pair(pair);
         let [ask0, ask1] = [simd.splat(ask * q0), simd.splat(ask * q1)];
-        let [write0, write1] = [simd.splat(write * q0), simd.splat(write * q1)];
+        let [write0, write1] = [simd.splat(write * k0), simd.splat(write * k1)];
         let (first, second) = rows[pair * 2 * row..][..2 * row].split_at_mut(row);
         for (((read, v), first), second) in read.iter_mut().zip(query.v).zip(first).zip(second) {
             let (r0, r1, v) = (simd.load(first), simd.load(second), simd.load(v));
@@ -286,15 +291,15 @@ impl Deferred {
                 fetch(simd, &rows[next as usize * 2 * size..][..2 * size]);
                 fetch(simd, &pending[next as usize * 2..][..2]);
             }
-            let [q0, q1] = query.pair(pair);
+            let [[q0, q1], [k0, k1]] = query.pair(pair);
             let [ask0, ask1] = [simd.splat(ask * q0), simd.splat(ask * q1)];
             let (first, second) = rows[pair * 2 * size..][..2 * size].split_at(size);
             Halves::add_two(simd, [ask0, ask1], [first, second], read);
             let [first, second] = [2 * pair, 2 * pair + 1];
             scores = simd.fma(ask0, simd.load(&pending[first]), scores);
             scores = simd.fma(ask1, simd.load(&pending[second]), scores);
-            pending[first].0[newest] = write * q0;
-            pending[second].0[newest] = write * q1;
+            pending[first].0[newest] = write * k0;
+            pending[second].0[newest] = write * k1;
         }
         let mut line = Line::default();
         simd.store(&mut line, scores);
@@ -384,7 +389,7 @@ impl Writes {
     }
 }
 
-/// Copies rows of `row` lines into `[neurons, D]`.
+/// Copies rows of `row` lines into `[rows, D]`.
 fn copy_rows<R: Stored>(rows: &[R], row: usize, into: &mut [f32]) {
     let size = R::size(row);
     let width = into.len() / (rows.len() / size);
@@ -395,7 +400,7 @@ fn copy_rows<R: Stored>(rows: &[R], row: usize, into: &mut [f32]) {
     }
 }
 
-/// Replaces rows by `from`, `[neurons, D]`.
+/// Replaces rows by `from`, `[rows, D]`.
 fn replace_rows<R: Stored>(rows: &mut [R], width: usize, from: &[f32]) {
     let row = width.div_ceil(LINE);
     for (to, from) in rows.chunks_exact_mut(R::size(row)).zip(from.chunks_exact(width)) {

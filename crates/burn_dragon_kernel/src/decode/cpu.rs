@@ -19,7 +19,7 @@ pub(super) struct Stream {
     pub(super) a: Vec<Line>,          // [B, H] rows
     pub(super) coarse_v: Vec<Shorts>, // [B] rows
     pub(super) coarse_a: Vec<Shorts>, // [B, H] rows
-    pub(super) cos: Vec<f32>,         // [1 or B, N/2]
+    pub(super) cos: Vec<f32>,         // [1 or B, N/2], or N for polar keys
     pub(super) sin: Vec<f32>,         // the same
     pub(super) positions: Vec<u64>,   // [B]
     pub(super) recent: Recent,
@@ -107,7 +107,7 @@ impl Chunk {
         Self {
             head,
             neurons,
-            memory: Memory::new(memory, sizes, lanes, count, index),
+            memory: Memory::new(memory, sizes, lanes, count * weights.rows_of_neuron(), index),
             lanes: (0..lanes).map(|_| lane()).collect(),
             active: vec![[0; 2]; sizes.levels],
         }
@@ -155,7 +155,9 @@ impl FirstHalf<'_> {
         // The activity at this level for the token before tells which way is faster now; the result is the same.
         let entries = chunk.lanes.len() * chunk.neurons.len();
         let sparse = chunk.active[level][0] * 100 < entries * R::SPARSE;
-        let (pairs, own) = (sizes.neurons / 2, chunk.neurons.start / 2..chunk.neurons.end / 2);
+        let (pairs, rows) = (weights.turns.len(), weights.rows_of_neuron());
+        let own = chunk.neurons.start * rows / 2..chunk.neurons.end * rows / 2;
+        let further = weights.further.as_ref().map(|further| &further[place.clone()]);
         chunk.active[level][0] = 0;
         let streams = stream
             .v
@@ -168,9 +170,14 @@ impl FirstHalf<'_> {
             lane.read.fill(Line::default());
             let query = Query {
                 x: &lane.x,
-                pairs: lane.pairs.entries(),
+                pairs: if further.is_some() {
+                    lane.active.entries()
+                } else {
+                    lane.pairs.entries()
+                },
                 cos: &cos[own.clone()],
                 sin: &sin[own.clone()],
+                further,
                 v,
                 seed: mix(mix(stream.positions[index]) ^ (place.start * sizes.levels + level) as u64),
             };

@@ -4,6 +4,7 @@ use super::cpu::Chunk;
 use super::token_step::{TokenStep, lock};
 use super::weights::Sizes;
 use crate::activity::Activity;
+use std::ops::Range;
 
 impl TokenStep {
     /// Counts of active neurons of the last token, one entry for each level.
@@ -28,26 +29,28 @@ impl TokenStep {
         levels
     }
 
-    /// The memory of a level, `[B, H, N, D]`.
+    /// The memory of a level, `[B, H, K, D]`.
     pub(super) fn memory(&self, level: usize) -> Vec<f32> {
-        let Sizes {
-            heads,
-            neurons,
-            width,
-            ..
-        } = self.weights().sizes();
-        let lanes = lock(&self.chunks()[0]).lanes.len();
-        let mut rho = vec![0.0; lanes * heads * neurons * width];
+        let mut rho = vec![0.0; self.memory_size()];
         let stream = self.read();
-        self.each_memory(level, |chunk, lane, at| {
-            let into = &mut rho[at..][..chunk.neurons.len() * width];
-            chunk.memory.copy(level, lane, &stream.recent, into);
+        self.each_memory(level, |chunk, lane, place| {
+            chunk.memory.copy(level, lane, &stream.recent, &mut rho[place]);
         });
         rho
     }
 
-    /// Replaces the memory of a level by `rho`, `[B, H, N, D]`.
+    /// Replaces the memory of a level by `rho`, `[B, H, K, D]`.
     pub(super) fn restore(&self, level: usize, rho: &[f32]) {
+        crate::assert_shape("decode", "rho", [rho.len()], [self.memory_size()]);
+        let width = self.weights().sizes().width;
+        self.each_memory(level, |chunk, lane, place| {
+            chunk.memory.replace(level, lane, width, &rho[place]);
+        });
+        self.write().recent.clear(level);
+    }
+
+    /// Number of entries of the memory of a level, of all lanes.
+    fn memory_size(&self) -> usize {
         let Sizes {
             heads,
             neurons,
@@ -55,16 +58,11 @@ impl TokenStep {
             ..
         } = self.weights().sizes();
         let lanes = lock(&self.chunks()[0]).lanes.len();
-        crate::assert_shape("decode", "rho", [rho.len()], [lanes * heads * neurons * width]);
-        self.each_memory(level, |chunk, lane, at| {
-            let from = &rho[at..][..chunk.neurons.len() * width];
-            chunk.memory.replace(level, lane, width, from);
-        });
-        self.write().recent.clear(level);
+        lanes * heads * neurons * self.weights().rows_of_neuron() * width
     }
 
-    /// Each chunk and lane, and where the rows of the lane's memory in it begin in `[B, H, N, D]`.
-    fn each_memory(&self, level: usize, mut visit: impl FnMut(&mut Chunk, usize, usize)) {
+    /// Each chunk and lane, and the place of the lane's rows in it in `[B, H, K, D]`.
+    fn each_memory(&self, level: usize, mut visit: impl FnMut(&mut Chunk, usize, Range<usize>)) {
         let Sizes {
             levels,
             heads,
@@ -76,11 +74,13 @@ impl TokenStep {
             level < levels,
             "decode: level {level} does not exist; there are {levels}, counted from 0"
         );
+        let row = self.weights().rows_of_neuron() * width; // entries of a neuron
         for chunk in self.chunks() {
             let mut chunk = lock(chunk);
             for lane in 0..chunk.lanes.len() {
                 let first = (lane * heads + chunk.head) * neurons + chunk.neurons.start;
-                visit(&mut chunk, lane, first * width);
+                let place = first * row..(first + chunk.neurons.len()) * row;
+                visit(&mut chunk, lane, place);
             }
         }
     }

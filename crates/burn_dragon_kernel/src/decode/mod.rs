@@ -8,6 +8,9 @@
 //! logits = v lm_head
 //! ```
 //!
+//! Polar keys are vectors of two numbers for each neuron, `q = x (cos, sin)(a)` and `k = x (cos, sin)(a + phase)`, so that a neuron
+//! has two rows of the memory.
+//!
 //! It is exact in f32. With weights in bf16 it has the bits of f32 weights of the rounded values. Its speed is bounded by memory bandwidth, so it touches few bytes. [`Weights`] holds a copy of
 //! the matrices in which a neuron is one contiguous row. Rows of `decoder_y` are read only where x > 0, and rows of
 //! `encoder` only where y > 0. Rows of the memory are read and written, in one pass, only where a pair of neurons has
@@ -48,7 +51,7 @@ mod work_queue;
 mod workers;
 
 pub use device::{Ahead, DeviceDecode, DeviceParameters, Drawn};
-pub use weights::{Parameters, Sizes, Weights};
+pub use weights::{DecodeKeys, Parameters, Sizes, Weights};
 
 use crate::activity::Activity;
 use crate::matrix::Precision;
@@ -140,7 +143,7 @@ impl Decode {
         self.token_step.activity()
     }
 
-    /// Copy of the memory of a level, `[B, H, N, D]`.
+    /// Copy of the memory of a level, `[B, H, K, D]`; K is N, or 2 N for polar keys.
     ///
     /// # Panics
     /// If there is no such level.
@@ -148,7 +151,7 @@ impl Decode {
         self.token_step.memory(level)
     }
 
-    /// Replaces the memory of a level by `rho`, `[B, H, N, D]`.
+    /// Replaces the memory of a level by `rho`, `[B, H, K, D]`.
     ///
     /// # Panics
     /// If there is no such level, or the size is not that of this model and number of lanes.

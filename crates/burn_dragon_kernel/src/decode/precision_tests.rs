@@ -70,7 +70,7 @@ fn every_precision_is_near_the_definition_for_the_rounded_model() {
         let (lanes, isa) = (1 + draws.below(3), kinds[case % kinds.len()]);
         let mut fast = Decode::with(model.weights_in(weights), lanes, memory, isa);
         let model = model.rounded(weights);
-        let mut slow = State::new(model.sizes, lanes);
+        let mut slow = State::new(&model.parameters(), lanes);
         for step in 0..40 {
             let tokens: Vec<u32> = (0..lanes)
                 .map(|_| draws.below(model.sizes.vocab) as u32)
@@ -205,7 +205,7 @@ fn a_long_stream_in_bf16_stays_near_the_definition() {
     };
     let model = Model::new(sizes, 0.2, &mut draws);
     let mut fast = Decode::new(model.weights(), 1, Precision::Bf16);
-    let mut slow = State::new(sizes, 1);
+    let mut slow = State::new(&model.parameters(), 1);
     for step in 0..6000 {
         let tokens = [draws.below(sizes.vocab) as u32];
         let expected = reference::step(&model.parameters(), &mut slow, &tokens);

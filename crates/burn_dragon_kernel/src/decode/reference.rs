@@ -1,21 +1,25 @@
 //! Definition of a decoding step, in plain loops and in f64.
 
-use super::weights::{Parameters, Sizes};
+use super::weights::{DecodeKeys, Parameters, Sizes};
 
 /// State of `B` lanes.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// Memories, one `[B, H, N, D]` for each level.
+    /// Memories, one `[B, H, K, D]` for each level.
     pub rho: Vec<Vec<f64>>,
     /// Position of each lane: the number of tokens it has read.
     pub positions: Vec<u64>,
 }
 
 impl State {
-    /// An empty memory at position 0.
-    pub fn new(sizes: Sizes, lanes: usize) -> Self {
+    /// An empty memory at position 0, for keys of the model.
+    pub fn new(model: &Parameters<'_>, lanes: usize) -> Self {
+        let Sizes {
+            heads, width, levels, ..
+        } = model.sizes;
+        let rows = 2 * model.frequencies.turns().len();
         Self {
-            rho: vec![vec![0.0; lanes * sizes.heads * sizes.neurons * sizes.width]; sizes.levels],
+            rho: vec![vec![0.0; lanes * heads * rows * width]; levels],
             positions: vec![0; lanes],
         }
     }
@@ -24,13 +28,10 @@ impl State {
 /// Reads one token of each lane and returns the logits of the next token, `[B, V]`.
 pub fn step(model: &Parameters<'_>, state: &mut State, tokens: &[u32]) -> Vec<f64> {
     let Sizes {
-        heads,
-        neurons,
-        width,
-        vocab,
-        ..
+        heads, width, vocab, ..
     } = model.sizes;
-    let block = heads * neurons * width;
+    let rows = 2 * model.frequencies.turns().len();
+    let block = heads * rows * width;
     let mut logits = Vec::new();
     for (lane, &token) in tokens.iter().enumerate() {
         let embedded = &model.embed[token as usize * width..][..width];
@@ -57,7 +58,7 @@ pub fn step(model: &Parameters<'_>, state: &mut State, tokens: &[u32]) -> Vec<f6
     logits
 }
 
-/// Contribution of a level to the stream of one lane, `[D]`; writes to `rho`, `[H, N, D]`.
+/// Contribution of a level to the stream of one lane, `[D]`; writes to `rho`, `[H, K, D]`.
 fn level(model: &Parameters<'_>, v: &[f64], rho: &mut [f64], position: u64) -> Vec<f64> {
     let Sizes {
         heads,
@@ -74,18 +75,15 @@ fn level(model: &Parameters<'_>, v: &[f64], rho: &mut [f64], position: u64) -> V
             .map(|n| column(v, decoder_x, neurons, n).max(0.0))
             .collect();
         let mut read = vec![0.0; width];
-        for (n, q) in rotate(&x, model.frequencies.turns(), position)
-            .into_iter()
-            .enumerate()
-        {
-            let row = &mut rho[of_head + n * width..][..width];
+        let [queries, keys] = queries_and_keys(model, head, &x, position);
+        let rows = &mut rho[head * queries.len() * width..][..queries.len() * width];
+        for ((q, k), row) in queries.into_iter().zip(keys).zip(rows.chunks_exact_mut(width)) {
             for d in 0..width {
                 read[d] += q * row[d];
-                row[d] += q * v[d];
+                row[d] += k * v[d];
             }
         }
         if let Some(slope) = model.slopes.get(head) {
-            let rows = &mut rho[of_head..][..neurons * width];
             rows.iter_mut().for_each(|entry| *entry *= (-slope).exp());
         }
         let a = norm(&read, model.eps);
@@ -104,6 +102,28 @@ fn column(row: &[f64], matrix: &[f32], columns: usize, index: usize) -> f64 {
         .enumerate()
         .map(|(d, v)| v * f64::from(matrix[d * columns + index]))
         .sum()
+}
+
+/// Queries and keys of a head, one number for each row of its memory.
+fn queries_and_keys(model: &Parameters<'_>, head: usize, x: &[f64], position: u64) -> [Vec<f64>; 2] {
+    let turns = model.frequencies.turns();
+    let DecodeKeys::Polar { phases } = model.keys else {
+        let q = rotate(x, turns, position);
+        return [q.clone(), q];
+    };
+    let vectors = |phase: &dyn Fn(usize) -> f64| {
+        let vector = |(n, (x, turns)): (usize, (&f64, &f64))| {
+            let angle = (position as f64 * turns).fract() * std::f64::consts::TAU + phase(n);
+            [x * angle.cos(), x * angle.sin()]
+        };
+        x.iter().zip(turns).enumerate().flat_map(vector).collect()
+    };
+    let phase = |n: usize| {
+        phases
+            .get(head * x.len() + n)
+            .map_or(0.0, |phase| f64::from(*phase))
+    };
+    [vectors(&|_| 0.0), vectors(&phase)]
 }
 
 fn rotate(x: &[f64], turns: &[f64], position: u64) -> Vec<f64> {

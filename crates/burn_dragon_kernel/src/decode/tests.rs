@@ -32,6 +32,7 @@ pub(super) struct Model {
     pub(super) matrices: [Vec<f32>; 5],
     frequencies: Frequencies,
     pub(super) slopes: Vec<f64>,
+    phases: Option<Vec<f32>>, // of polar keys
 }
 
 impl Model {
@@ -59,6 +60,16 @@ impl Model {
             matrices,
             frequencies: Frequencies::new(65536.0, neurons),
             slopes: Vec::new(),
+            phases: None,
+        }
+    }
+
+    /// With polar keys of these phases, `[H, N]`, or of none.
+    fn polar(self, phases: Vec<f32>) -> Self {
+        Self {
+            frequencies: Frequencies::new(65536.0, 2 * self.sizes.neurons),
+            phases: Some(phases),
+            ..self
         }
     }
 
@@ -72,6 +83,10 @@ impl Model {
             encoder,
             lm_head,
             frequencies: &self.frequencies,
+            keys: match &self.phases {
+                None => DecodeKeys::Pairs,
+                Some(phases) => DecodeKeys::Polar { phases },
+            },
             slopes: &self.slopes,
             eps: 1e-5,
         }
@@ -98,7 +113,7 @@ fn close(what: &str, fast: &[f32], slow: &[f64]) {
 fn check(model: &Model, lanes: usize, isa: Isa, draws: &mut Draws) {
     let sizes = model.sizes;
     let what = format!("{sizes:?}, {lanes} lanes, {isa:?}");
-    let mut slow = State::new(sizes, lanes);
+    let mut slow = State::new(&model.parameters(), lanes);
     for rho in &mut slow.rho {
         *rho = draws.numbers(rho.len(), 0.0).into_iter().map(f64::from).collect();
     }
@@ -150,6 +165,27 @@ fn a_step_is_that_of_the_definition_for_any_shape_and_density() {
             // Slopes from none at all to more than what is left in a token can show.
             let slope = |_| [0.0, 0.01, 0.7, 30.0, f64::INFINITY][slopes.below(5)];
             model.slopes = (0..model.sizes.heads).map(slope).collect();
+        }
+        check(&model, 1 + draws.below(3), kinds[case % kinds.len()], &mut draws);
+    }
+}
+
+#[test]
+fn polar_keys_have_two_rows_a_neuron_and_phases_of_their_own() {
+    let mut draws = Draws(21);
+    let kinds = Isa::all();
+    for case in 0..120 {
+        let silent = [0.0, 0.5, 0.9, 1.0][case % 4];
+        let model = Model::new(random_sizes(&mut draws), silent, &mut draws);
+        let neurons = model.sizes.heads * model.sizes.neurons;
+        let phases = if case % 3 == 0 {
+            Vec::new()
+        } else {
+            draws.numbers(neurons, -3.0)
+        };
+        let mut model = model.polar(phases);
+        if case % 5 == 0 {
+            model.slopes = vec![0.3; model.sizes.heads];
         }
         check(&model, 1 + draws.below(3), kinds[case % kinds.len()], &mut draws);
     }
@@ -321,7 +357,7 @@ fn a_long_stream_decays_as_defined_however_steep() {
     model.slopes = vec![0.7, 0.25, 0.004, 0.0];
     let (mut fast, mut slow) = (
         Decode::new(model.weights(), 1, Precision::F32),
-        State::new(sizes, 1),
+        State::new(&model.parameters(), 1),
     );
     for step in 0..5000 {
         let tokens = [draws.below(sizes.vocab) as u32];

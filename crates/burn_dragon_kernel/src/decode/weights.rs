@@ -34,6 +34,29 @@ impl Sizes {
     }
 }
 
+/// How the queries and keys of a model are made from the activity of its neurons.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum DecodeKeys<'a> {
+    /// Pairs of neurons turn; keys are the queries. A memory has N rows.
+    #[default]
+    Pairs,
+    /// Neurons are lengths of vectors that turn, keys by a phase more. A memory has 2 N rows, two a neuron.
+    Polar {
+        /// Phases, `[H, N]`, in radians; empty for 0.
+        phases: &'a [f32],
+    },
+}
+
+impl DecodeKeys<'_> {
+    /// Rows of a memory for each neuron.
+    fn rows(self) -> usize {
+        match self {
+            Self::Pairs => 1,
+            Self::Polar { .. } => 2,
+        }
+    }
+}
+
 /// Parameters of a model in plain memory, in the layout of training and of files.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a> {
@@ -49,8 +72,10 @@ pub struct Parameters<'a> {
     pub encoder: &'a [f32],
     /// Readout, `[D, V]`.
     pub lm_head: &'a [f32],
-    /// Frequencies of the `N/2` pairs of a head, in turns per token.
+    /// Frequencies of the `N/2` pairs of a head, of the N vectors of a head for polar keys, in turns per token.
     pub frequencies: &'a Frequencies,
+    /// How queries and keys are made.
+    pub keys: DecodeKeys<'a>,
     /// Slopes of the heads' decay, `[H]`, in 1/tokens, at least 0; empty if memory does not fade.
     pub slopes: &'a [f64],
     /// Epsilon that the norms add to the variance.
@@ -89,8 +114,13 @@ impl Parameters<'_> {
             "decode",
             "the frequencies",
             [self.frequencies.turns().len()],
-            [neurons / 2],
+            [neurons * self.keys.rows() / 2],
         );
+        if let DecodeKeys::Polar { phases } = self.keys
+            && !phases.is_empty()
+        {
+            crate::assert_shape("decode", "the phases", [phases.len()], [heads * neurons]);
+        }
         let slopes = if self.slopes.is_empty() { 0 } else { heads };
         crate::assert_shape("decode", "the slopes", [self.slopes.len()], [slopes]);
         if let Some(slope) = self.slopes.iter().find(|&&slope| slope.is_nan() || slope < 0.0) {
@@ -109,8 +139,9 @@ impl Parameters<'_> {
 pub struct Weights {
     sizes: Sizes,
     pub(super) eps: f32,
-    pub(super) turns: Vec<f64>,  // [N/2]
-    pub(super) left: Vec<f64>,   // [H], what is left of a memory after a token; empty where all is
+    pub(super) turns: Vec<f64>,                // [N/2], or [N] for polar keys
+    pub(super) further: Option<Vec<[f32; 2]>>, // [H, N], cosine and sine of the phases of polar keys
+    pub(super) left: Vec<f64>, // [H], what is left of a memory after a token; empty where all is
     pub(super) embed: Vec<Line>, // [V] rows, after their norm
     pub(super) matrices: Matrices,
 }
@@ -171,6 +202,7 @@ impl Weights {
             eps,
             left: parameters.slopes.iter().map(|slope| (-slope).exp()).collect(),
             turns: parameters.frequencies.turns().to_vec(),
+            further: further(parameters),
             embed,
             matrices: match precision {
                 Precision::F32 => Matrices::F32(Stacks::new(parameters)),
@@ -191,6 +223,23 @@ impl Weights {
     pub fn sizes(&self) -> Sizes {
         self.sizes
     }
+
+    /// Rows of a memory for each neuron.
+    pub(super) fn rows_of_neuron(&self) -> usize {
+        2 * self.turns.len() / self.sizes.neurons
+    }
+}
+
+/// Cosines and sines of the phases of polar keys, `[H, N]`.
+fn further(parameters: &Parameters<'_>) -> Option<Vec<[f32; 2]>> {
+    let DecodeKeys::Polar { phases } = parameters.keys else {
+        return None;
+    };
+    let Sizes { heads, neurons, .. } = parameters.sizes;
+    Some(match phases {
+        [] => vec![[1.0, 0.0]; heads * neurons],
+        _ => phases.iter().map(|phase| [phase.cos(), phase.sin()]).collect(),
+    })
 }
 
 /// Rows of `[count, D]`, each filled to whole lines.

@@ -78,7 +78,7 @@ fn steps_are_those_of_the_definition() {
         streams.restore(memories, &positions);
         let mut state = State {
             positions,
-            ..State::new(sizes, lanes)
+            ..State::new(&model.parameters(), lanes)
         };
         for step in 0..3 {
             let tokens: Vec<u32> = (0..lanes as u32).map(|lane| (lane * 7 + step * 5) % 32).collect();
