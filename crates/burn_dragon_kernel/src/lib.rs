@@ -69,6 +69,7 @@ mod join;
 mod kernels;
 mod level;
 mod local_grid;
+mod low_bit;
 #[cfg(not(target_family = "wasm"))]
 mod machine;
 mod matrix;
@@ -147,6 +148,13 @@ pub mod api {
         pub use crate::graph::{
             Adjacency, AdjacencyError, Edges, History, Normalisation, PlaceDecay, SelfEdges, graph_read,
             graph_recall, graph_write, place_write,
+        };
+    }
+
+    /// Weights and activations in whole numbers, and their packed formats.
+    pub mod low_bit {
+        pub use crate::low_bit::{
+            Levels, LowBitError, LowBitFormat, LowBitMatrix, Packing, ScaleGroups, hadamard, quantise_row,
         };
     }
 

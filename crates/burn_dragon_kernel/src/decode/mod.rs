@@ -41,7 +41,7 @@ mod precision_tests;
 mod prefilter;
 pub mod reference;
 mod row;
-mod simd;
+pub(crate) mod simd;
 mod stored;
 #[cfg(test)]
 mod tests;

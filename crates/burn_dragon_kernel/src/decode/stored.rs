@@ -17,7 +17,7 @@ const INFINITY: u32 = 0x7F80_0000;
 /// the upper half. So a word becomes two f32 with a shift and a mask.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
-pub(super) struct Halves(pub(super) [u32; LINE]);
+pub(crate) struct Halves(pub(crate) [u32; LINE]);
 
 impl Halves {
     /// Both lines in f32.

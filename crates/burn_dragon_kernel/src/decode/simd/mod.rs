@@ -4,36 +4,41 @@
 //! [`Isa`] is chosen when the program runs. Where there is a fused multiply-add (all but [`Portable`]) the bits are the
 //! same on every processor, because each of the sixteen lanes is summed in the same order.
 
+//!
+//! [`Whole`] are the integer operations, `whole/`.
+
 #[cfg(target_arch = "aarch64")]
 mod arm;
+pub(crate) mod whole;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use super::stored::Halves;
+pub(crate) use whole::{Sums, Whole};
 
 /// Numbers in a line.
-pub(super) const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// Sixteen numbers, one cache line.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
-pub(super) struct Line(pub(super) [f32; LINE]);
+pub(crate) struct Line(pub(crate) [f32; LINE]);
 
 /// Numbers in a coarse line: whole coarse lines fill whole lines.
-pub(super) const COARSE: usize = 2 * LINE;
+pub(crate) const COARSE: usize = 2 * LINE;
 
 /// Thirty-two numbers of one byte each.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(32))]
-pub(super) struct Bytes(pub(super) [i8; COARSE]);
+pub(crate) struct Bytes(pub(crate) [i8; COARSE]);
 
 /// Thirty-two numbers of two bytes each.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
-pub(super) struct Shorts(pub(super) [i16; COARSE]);
+pub(crate) struct Shorts(pub(crate) [i16; COARSE]);
 
 /// Sixteen f32 in registers. A value of an implementing type is the proof that the processor has what it needs.
-pub(super) trait Simd: Copy {
+pub(crate) trait Simd: Whole {
     /// Sixteen numbers.
     type V: Copy;
 
@@ -89,7 +94,7 @@ fn relu_by_lane(Line(lanes): &mut Line) -> u16 {
 }
 
 /// Work that is compiled for every kind of processor.
-pub(super) trait Kernel {
+pub(crate) trait Kernel {
     type Output;
 
     /// Runs the work. It must be `#[inline(always)]`, and so must all that it calls.
@@ -98,9 +103,11 @@ pub(super) trait Kernel {
 
 /// Instruction set that this processor is known to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {
+pub(crate) enum Isa {
     #[cfg(target_arch = "x86_64")]
-    Avx512(x86::Avx512),
+    Vnni(x86::Avx512<true>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::Avx512<false>),
     #[cfg(target_arch = "x86_64")]
     Avx2(x86::Avx2),
     #[cfg(target_arch = "aarch64")]
@@ -110,8 +117,10 @@ pub(super) enum Isa {
 
 impl Isa {
     /// All that this processor can run, the best first.
-    pub(super) fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         [
+            #[cfg(target_arch = "x86_64")]
+            x86::Avx512::detect().map(Self::Vnni),
             #[cfg(target_arch = "x86_64")]
             x86::Avx512::detect().map(Self::Avx512),
             #[cfg(target_arch = "x86_64")]
@@ -126,14 +135,16 @@ impl Isa {
     }
 
     /// The best that this processor has.
-    pub(super) fn best() -> Self {
+    pub(crate) fn best() -> Self {
         Self::all()[0]
     }
 
     /// Does the work with it.
     #[inline]
-    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni(simd) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(simd) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
@@ -147,7 +158,9 @@ impl Isa {
 
 /// Any processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Portable;
+pub(crate) struct Portable;
+
+impl Whole for Portable {}
 
 impl Simd for Portable {
     type V = Line;

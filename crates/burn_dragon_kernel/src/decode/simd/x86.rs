@@ -4,19 +4,34 @@ use super::{Bytes, Halves, Kernel, LINE, Line, Shorts, Simd};
 use crate::instructions::Instructions;
 use std::arch::x86_64::*;
 
-/// A processor with AVX-512 F, BW, DQ and VL.
+/// A processor with AVX-512 F, BW, DQ and VL, and VNNI, its dot products of bytes, if the parameter is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const VNNI: bool>(());
 
-impl Avx512 {
+impl<const VNNI: bool> Avx512<VNNI> {
     pub(super) fn detect() -> Option<Self> {
-        Instructions::Avx512.usable().then_some(Self(()))
+        let has = Instructions::Avx512.usable() && (!VNNI || is_x86_feature_detected!("avx512vnni"));
+        has.then_some(Self(()))
     }
+}
 
+impl Avx512<true> {
+    #[inline]
+    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+        fn compiled<K: Kernel>(kernel: K, simd: Avx512<true>) -> K::Output {
+            kernel.run(simd)
+        }
+        // SAFETY: `self` exists only where `detect` found these features.
+        unsafe { compiled(kernel, self) }
+    }
+}
+
+impl Avx512<false> {
     #[inline]
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-        fn compiled<K: Kernel>(kernel: K, simd: Avx512) -> K::Output {
+        fn compiled<K: Kernel>(kernel: K, simd: Avx512<false>) -> K::Output {
             kernel.run(simd)
         }
         // SAFETY: `self` exists only where `detect` found these features.
@@ -26,7 +41,7 @@ impl Avx512 {
 
 // SAFETY of every block below: `self` exists only where `detect` found AVX-512, and a `Line` is sixteen f32 on a
 // boundary of 64 bytes.
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type V = __m512;
 
     #[inline(always)]
@@ -221,7 +236,7 @@ impl Simd for Avx2 {
 /// # Safety
 /// The processor has AVX2.
 #[inline(always)]
-unsafe fn sum_eight_whole(v: __m256i) -> i32 {
+pub(super) unsafe fn sum_eight_whole(v: __m256i) -> i32 {
     // SAFETY: the caller's promise.
     unsafe {
         let four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
