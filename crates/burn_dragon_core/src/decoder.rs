@@ -459,12 +459,14 @@ fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> {
         }
         Keys::Polar { .. } => return None, // no neuron is silent
     };
+    // Low-bit weights are the numbers that they stand for. Packed ones, and quantised activities, belong here.
+    let matrices = trunk.weights();
     let parameters = Parameters {
         sizes: sizes(dragon),
         embed: &numbers(embed),
-        decoder_x: &numbers(trunk.decoder_x.val()),
-        decoder_y: &numbers(trunk.decoder_y.val()),
-        encoder: &numbers(trunk.encoder.val()),
+        decoder_x: &numbers(matrices.decoder_x().clone()),
+        decoder_y: &numbers(matrices.decoder_y().clone()),
+        encoder: &numbers(matrices.encoder().clone()),
         lm_head: &numbers(dragon.lm_head.val()),
         frequencies: &config.frequencies(),
         keys,
@@ -481,12 +483,13 @@ fn device(dragon: &Dragon, lanes: usize) -> Option<DeviceDecode> {
     if !trunk.config().is_plain_within() || !trunk.keys().are_pairs() {
         return None;
     }
+    let matrices = trunk.weights();
     let parameters = DeviceParameters {
         sizes: sizes(dragon),
         embed: dragon.embed.val(),
-        decoder_x: trunk.decoder_x.val(),
-        decoder_y: trunk.decoder_y.val(),
-        encoder: trunk.encoder.val(),
+        decoder_x: matrices.decoder_x().clone(),
+        decoder_y: matrices.decoder_y().clone(),
+        encoder: matrices.encoder().clone(),
         lm_head: dragon.lm_head.val(),
         frequencies: config.frequencies(),
         slopes: trunk.slopes(),

@@ -11,9 +11,11 @@
 //! |---|---|
 //! | a read of the kernel's, keys of pairs, a layer norm that learns nothing | as one operation of the kernel |
 //! | another read, keys or norm | by halves: the kernel's, with the read and its norm in tensor operations between them |
-//! | thresholds of neurons, or activities to be seen | by its definition in tensor operations |
+//! | quantised v or a ([low bits](crate::low_bit)) | the same |
+//! | quantised y, thresholds of neurons, or activities to be seen | by its definition in tensor operations |
 
 use crate::initial::Thresholds;
+use crate::low_bit::Quantisers;
 use crate::norm::Norm;
 use crate::positions::Keys;
 use crate::read::{Operands, Reader};
@@ -21,7 +23,7 @@ use burn::tensor::Tensor;
 use burn_dragon_kernel::api::expert::level_reference;
 use burn_dragon_kernel::api::{
     Activity, Credit, DropoutMask, LevelInput, LevelOutput, LevelWeights, Precision, Reach, Retention,
-    Rotation, SpeakInput, level, perceive, speak,
+    Rotation, SpeakInput, gated_projection, level, perceive, speak,
 };
 
 /// Level of a pass: the weights and settings that all its levels share.
@@ -41,6 +43,8 @@ pub struct Level {
     pub norm: Norm,
     /// Thresholds of the neurons; `None` for 0.
     pub thresholds: Option<Thresholds>,
+    /// Quantisers of what the weights are multiplied with.
+    pub quantisers: Quantisers,
     /// Precision of the factors in matrix products, on the processor.
     pub precision: Precision,
     /// Paths of the gradients through the read.
@@ -108,10 +112,11 @@ impl Level {
         dropout: Option<DropoutMask>,
         view: View,
     ) -> Contribution {
-        let is_fused = self.keys.are_pairs() && self.norm.is_plain();
+        let is_fused = self.keys.are_pairs() && self.norm.is_plain() && self.quantisers.are_none();
         let reach = self.read.rule().reach().filter(|_| is_fused);
+        let has_kernel = self.thresholds.is_none() && self.quantisers.levels().is_none();
         match reach {
-            _ if view == View::Activities || self.thresholds.is_some() => self.defined(v, rho, dropout, view),
+            _ if view == View::Activities || !has_kernel => self.defined(v, rho, dropout, view),
             Some(reach) => seen(level(self.input(v, rho, dropout, view, reach))),
             None => self.by_halves(v, rho, dropout, view),
         }
@@ -140,24 +145,27 @@ impl Level {
 
     /// x by its definition, `[B, H, T, N]`.
     pub(crate) fn perceived(&self, v: Tensor<4>) -> Tensor<4> {
+        let v = self.quantisers.v(v);
         match self.thresholds {
             None => level_reference::perceive(v, &self.weights),
             Some(thresholds) => thresholds.perceive(v, &self.weights),
         }
     }
 
-    /// u, `[B, 1, T, D]`, and y before dropout, `[B, H, T, N]`, by their definition.
+    /// u, `[B, 1, T, D]`, and y before it is quantised and dropout, `[B, H, T, N]`, by their definition.
     pub(crate) fn spoken(
         &self,
         read: Tensor<4>,
         x: Tensor<4>,
         dropout: Option<&DropoutMask>,
     ) -> (Tensor<4>, Tensor<4>) {
-        let a = self.norm.of(read);
-        match self.thresholds {
-            None => level_reference::speak_normed(a, x, &self.weights, dropout),
-            Some(thresholds) => thresholds.speak(a, x, &self.weights, dropout),
-        }
+        let a = self.quantisers.a(self.norm.of(read));
+        let y = match self.thresholds {
+            None => gated_projection(a, self.weights.decoder_y().clone(), x),
+            Some(thresholds) => thresholds.gated(a, x, &self.weights),
+        };
+        let spoken = self.quantisers.y(y.clone());
+        (level_reference::contribution(spoken, &self.weights, dropout), y)
     }
 
     /// Output of a level whose read or norm has no fused level in the kernel. The parts before and after the read are separate
@@ -169,15 +177,16 @@ impl Level {
         dropout: Option<DropoutMask>,
         view: View,
     ) -> Contribution {
-        let x = || perceive(v.clone(), &self.weights, self.precision); // [B, H, T, N]
-        let (read, rho) = self.read_between(&x, v.clone(), rho);
-        let (read, norm) = match self.norm.is_plain() {
+        let seen_v = self.quantisers.v(v.clone());
+        let x = || perceive(seen_v.clone(), &self.weights, self.precision); // [B, H, T, N]
+        let (read, rho) = self.read_between(&x, v, rho);
+        let (read, norm) = match self.norm.is_plain() && self.quantisers.are_none() {
             true => (read, Some(self.norm.eps())),
-            false => (self.norm.of(read), None),
+            false => (self.quantisers.a(self.norm.of(read)), None),
         };
         let output = speak(SpeakInput {
             read,
-            v,
+            v: seen_v,
             weights: self.weights.clone(),
             norm,
             dropout,
@@ -274,6 +283,7 @@ mod tests {
                 retention: Retention::default(),
                 norm: Norm::layer(1e-5),
                 thresholds: None,
+                quantisers: Quantisers::default(),
                 precision: Precision::F32,
                 credit: Credit::Full,
             };

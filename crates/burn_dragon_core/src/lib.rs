@@ -49,6 +49,7 @@ mod free_memory;
 mod initial;
 mod level;
 mod loss;
+mod low_bit;
 mod mixer;
 mod norm;
 mod parameters;
@@ -83,6 +84,7 @@ pub mod api {
         Firing, FiringShares, Gains, InitConfig, InitKind, LogNormal, Modular, Residual, Thresholds, Topology,
     };
     pub use crate::loss::{cross_entropy, token_losses};
+    pub use crate::low_bit::QuantConfig;
     pub use crate::mixer::{
         GatedDeltaConfig, Mamba1Config, Mamba2Config, Mamba3Config, Mixer, MixerWeights, Rwkv8Config,
     };
@@ -94,6 +96,14 @@ pub mod api {
     pub use crate::state::{DragonState, StateError};
     pub use crate::trunk::Trunk;
     pub use burn_dragon_kernel::api::{Ahead, Credit, Draw, Drawn, Kernels, Precision, Resets};
+
+    /// Low-bit models: the keys of `[model.quant]`, and what they mean.
+    pub mod low_bit {
+        pub use crate::low_bit::{
+            ActFormat, ActGrouping, InferenceMode, LowBit, Protocol, QuantConfig, QuantError,
+            SavedActivations, SavedFormat, SavedMode, Target, TrainingMode, WeightFormat, WeightGrouping,
+        };
+    }
 
     /// Structured state: memories with a shape, in banks, and the routes between them.
     pub mod structured {
@@ -117,6 +127,7 @@ pub mod api {
         pub use crate::density::{Activity, ActivityProbe, Watch};
         pub use crate::initial::{ParameterBuilder, initial};
         pub use crate::level::{Contribution, Level, Seen, View};
+        pub use crate::low_bit::Quantisers;
         pub use crate::norm::Norm;
         pub use crate::parameters::{ParameterPath, load, named, named_shapes, snapshot};
         pub use crate::positions::Keys;

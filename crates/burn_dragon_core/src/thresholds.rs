@@ -9,8 +9,7 @@
 
 use crate::initial::Thresholds;
 use burn::tensor::{Tensor, activation::relu};
-use burn_dragon_kernel::api::expert::level_reference;
-use burn_dragon_kernel::api::{DropoutMask, LevelWeights};
+use burn_dragon_kernel::api::LevelWeights;
 
 impl Thresholds {
     /// x, `[B, H, T, N]`, from the stream, `[B, 1, T, D]`.
@@ -18,15 +17,8 @@ impl Thresholds {
         relu(v.matmul(weights.decoder_x().clone().unsqueeze()) - self.x)
     }
 
-    /// Contribution, `[B, 1, T, D]`, and y before dropout, `[B, H, T, N]`, from a normed read, `[B, H, T, D]`, and x.
-    pub(crate) fn speak(
-        self,
-        a: Tensor<4>,
-        x: Tensor<4>,
-        weights: &LevelWeights,
-        dropout: Option<&DropoutMask>,
-    ) -> (Tensor<4>, Tensor<4>) {
-        let y = relu(a.matmul(weights.decoder_y().clone().unsqueeze()) - self.y) * x;
-        (level_reference::contribution(y.clone(), weights, dropout), y)
+    /// y before dropout, `[B, H, T, N]`, from a normed read, `[B, H, T, D]`, and x.
+    pub(crate) fn gated(self, a: Tensor<4>, x: Tensor<4>, weights: &LevelWeights) -> Tensor<4> {
+        relu(a.matmul(weights.decoder_y().clone().unsqueeze()) - self.y) * x
     }
 }

@@ -16,6 +16,7 @@ use crate::connector::{ConnectorWeights, Setting};
 use crate::free_memory::{FreeMemory, Need};
 use crate::initial::{ParameterBuilder, initial};
 use crate::level::{Contribution, Level};
+use crate::low_bit::Quantisers;
 use crate::mixer::MixerWeights;
 use crate::norm::{Norm, NormWeights};
 use crate::pass::Pass;
@@ -278,8 +279,14 @@ impl Trunk {
     }
 
     /// Weights of all levels, for levels that a family runs by itself.
+    ///
+    /// Low-bit ones are quantised here.
     pub fn weights(&self) -> LevelWeights {
-        LevelWeights::new(self.decoder_x.val(), self.decoder_y.val(), self.encoder.val())
+        let (decoder_x, decoder_y) = (self.decoder_x.val(), self.decoder_y.val());
+        match self.config.low_bit() {
+            None => LevelWeights::new(decoder_x, decoder_y, self.encoder.val()),
+            Some(low_bit) => low_bit.weights(decoder_x, decoder_y, self.encoder.val()),
+        }
     }
 
     /// Level of a pass, which all its levels share; takes the resets out of the pass.
@@ -296,6 +303,7 @@ impl Trunk {
             retention: self.retention(std::mem::take(&mut pass.resets)),
             norm: self.norm(),
             thresholds: self.config.thresholds(),
+            quantisers: self.quantisers(),
             precision: pass.precision,
             credit: pass.credit,
         }
@@ -304,6 +312,11 @@ impl Trunk {
     /// How queries and keys are made.
     pub(crate) fn keys(&self) -> Keys {
         Keys::new(self.config.positions, self.phase.as_ref().map(Param::val))
+    }
+
+    fn quantisers(&self) -> Quantisers {
+        let (width, dtype) = (self.config.d_model, self.decoder_x.val().dtype());
+        Quantisers::new(self.config.low_bit(), width, dtype, &self.device().inner())
     }
 
     fn reader(&self) -> Reader {

@@ -5,7 +5,7 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor};
-use burn_dragon_core::api::expert::{Keys, Level, Norm, Reader, View, derive};
+use burn_dragon_core::api::expert::{Keys, Level, Norm, Quantisers, Reader, View, derive};
 use burn_dragon_core::api::{Credit, Dragon, DragonConfig, Pass, Precision};
 use burn_dragon_kernel::api::{DropoutMask, LevelWeights, Retention, join, norm};
 use subject::{config, dragon, values};
@@ -36,6 +36,7 @@ fn with_masks(dragon: &Dragon, tokens: Tensor<2, Int>, masks: &[DropoutMask]) ->
         retention: Retention::default(),
         norm: Norm::layer(config.norm_eps),
         thresholds: None,
+        quantisers: Quantisers::default(),
         precision: Precision::F32,
         credit: Credit::Full,
     };

@@ -10,7 +10,7 @@
 mod subject;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_dragon_core::api::expert::{Keys, Level, Norm, Reader, Rng, View, load, snapshot};
+use burn_dragon_core::api::expert::{Keys, Level, Norm, Quantisers, Reader, Rng, View, load, snapshot};
 use burn_dragon_core::api::{DensityProbe, Dragon, DragonConfig, DragonState, Pass};
 use burn_dragon_kernel::api::{Credit, Frequencies, LevelWeights, Precision, Retention, join, norm};
 use subject::values;
@@ -198,6 +198,7 @@ fn logits_with(dragon: &Dragon, turns: &[f64], rows: &[Vec<i32>]) -> Vec<f64> {
         read: Reader::causal(),
         norm: Norm::layer(config.norm_eps),
         thresholds: None,
+        quantisers: Quantisers::default(),
         precision: Precision::F32,
         retention: Retention::default(),
         credit: Credit::Full,
@@ -391,6 +392,7 @@ fn invariant_31_the_stream_has_mean_zero_and_variance_one_after_every_level() {
         read: Reader::causal(),
         norm: Norm::layer(config.norm_eps),
         thresholds: None,
+        quantisers: Quantisers::default(),
         precision: Precision::F32,
         retention: Retention::default(),
         credit: Credit::Full,

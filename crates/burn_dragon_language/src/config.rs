@@ -3,7 +3,7 @@
 use crate::error::LanguageError;
 use burn_dragon_core::api::{
     Connector, DecayConfig, DragonConfig, Fanout, InitConfig, Mixer, NeuronRecurrence, NormConfig, Positions,
-    SummaryMemory,
+    QuantConfig, SummaryMemory,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,9 @@ pub struct ModelConfig {
     /// Initial weights, and thresholds of neurons. If absent, normal weights and no thresholds.
     #[serde(skip_serializing_if = "is_default")]
     pub init: InitConfig,
+    /// Low-bit weights and activities. If absent, there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quant: Option<QuantConfig>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -86,6 +89,7 @@ impl From<DragonConfig> for ModelConfig {
             connector: c.connector,
             norm: c.norm,
             init: c.init,
+            quant: c.quant,
         }
     }
 }
@@ -127,6 +131,8 @@ impl ModelConfig {
             connector: self.connector.clone(),
             norm: self.norm,
             init: self.init,
+            // A table that is switched off is none: the model is a plain one.
+            quant: self.quant.clone().filter(QuantConfig::is_in_force),
         };
         config.validate()?;
         Ok(config)

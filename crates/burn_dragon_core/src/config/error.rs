@@ -1,6 +1,7 @@
 //! Errors of a model's configuration.
 
 use crate::free_memory::MemoryError;
+use crate::low_bit::QuantError;
 
 /// Error of a model's configuration.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -135,4 +136,7 @@ pub enum ConfigError {
         /// Kind of the norm.
         norm: &'static str,
     },
+    /// A table `[model.quant]` has no meaning.
+    #[error(transparent)]
+    Quant(#[from] QuantError),
 }

@@ -20,6 +20,7 @@ use crate::auxiliary::{NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
 use crate::initial::InitConfig;
+use crate::low_bit::QuantConfig;
 use crate::mixer::Mixer;
 use crate::norm::NormConfig;
 use crate::positions::Positions;
@@ -85,6 +86,9 @@ pub struct DragonConfig {
     /// Initial weights and thresholds; normal ones without thresholds if absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub init: InitConfig,
+    /// Low-bit weights and activities; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quant: Option<QuantConfig>,
 }
 
 /// Whether a value is the default, which an absent key stands for.
@@ -119,6 +123,7 @@ impl DragonConfig {
             connector: Connector::default(),
             norm: NormConfig::default(),
             init: InitConfig::default(),
+            quant: None,
         }
     }
 
@@ -180,6 +185,7 @@ impl DragonConfig {
             connector,
             norm,
             init,
+            quant,
         } = self.clone();
         TrunkConfig {
             d_model,
@@ -198,6 +204,7 @@ impl DragonConfig {
             connector,
             norm,
             init,
+            quant,
             read: Read::of(mixer),
         }
     }

@@ -6,6 +6,7 @@ use crate::auxiliary::{Margins, NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
 use crate::initial::{InitConfig, Thresholds};
+use crate::low_bit::{LowBit, QuantConfig};
 use crate::mixer::{Mixer, Sizes};
 use crate::norm::NormConfig;
 use crate::positions::Positions;
@@ -101,6 +102,9 @@ pub struct TrunkConfig {
     /// Initial weights and thresholds; normal ones without thresholds if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub init: InitConfig,
+    /// Low-bit weights and activities; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quant: Option<QuantConfig>,
     /// Kind of read: the tokens that a token reads; those before it if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub read: Read,
@@ -155,11 +159,17 @@ impl TrunkConfig {
     }
 
     /// Whether the operation `decode` can compute this trunk, if it has its keys: one stream, a causal read, a layer norm that
-    /// learns nothing, and nothing more in its levels.
+    /// learns nothing, activities that are not quantised, and nothing more in its levels.
     pub(crate) fn is_plain_within(&self) -> bool {
         let levels = self.fanout.is_none() && self.auxiliary() == Margins::default();
-        let neurons = self.norm.is_plain() && self.init.firing.is_none();
+        let has_activities = self.low_bit().is_some_and(|low_bit| low_bit.has_activities());
+        let neurons = self.norm.is_plain() && self.init.firing.is_none() && !has_activities;
         self.read == Read::Causal && levels && neurons && self.connector == Connector::Plain {}
+    }
+
+    /// What is quantised, and how; `None` if nothing is, or the table is not valid.
+    pub fn low_bit(&self) -> Option<LowBit> {
+        self.quant.as_ref()?.low_bit(self).ok()?
     }
 
     /// Thresholds of the neurons, `None` for 0: constants of the configuration.
@@ -215,6 +225,9 @@ impl TrunkConfig {
         }
         self.connector.validate(self.n_levels, self.d_model)?;
         self.init.validate(self)?;
+        if let Some(quant) = &self.quant {
+            quant.low_bit(self)?;
+        }
         self.decay
             .as_ref()
             .map_or(Ok(()), |decay| self.check_decay(decay))

@@ -192,6 +192,7 @@ impl OfficialConfig {
             connector: Connector::Plain {},
             norm: NormConfig::default(),
             init: InitConfig::default(),
+            quant: None,
         }
     }
 
@@ -214,6 +215,7 @@ impl OfficialConfig {
             ("fanout", config.fanout.is_some()),
             ("summary_memory", config.summary_memory.is_some()),
             ("neuron_recurrence", config.neuron_recurrence.is_some()),
+            ("quant", config.quant.is_some()),
         ];
         if let Some((key, _)) = more.into_iter().find(|(_, is_given)| *is_given) {
             return Err(format!(

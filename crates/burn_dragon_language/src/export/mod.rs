@@ -279,7 +279,7 @@ pub(crate) fn shape_in_words(config: &DragonConfig) -> String {
     )
 }
 
-/// Norm, initial weights and thresholds in words where they are not the usual, and the form in which levels then run.
+/// Norm, initial weights, thresholds and low bits in words where they are not the usual, and the form in which levels then run.
 fn unusual(config: &DragonConfig) -> Vec<(&'static str, String)> {
     let thresholds = config.trunk().thresholds();
     let norm = (!config.norm.is_plain()).then(|| {
@@ -299,7 +299,11 @@ fn unusual(config: &DragonConfig) -> Vec<(&'static str, String)> {
         let text = format!("{x:.4} of x and {y:.4} of y; levels run in plain tensor operations");
         ("thresholds", text)
     });
-    [norm, drawn, thresholds].into_iter().flatten().collect()
+    let quant = config
+        .trunk()
+        .low_bit()
+        .map(|low_bit| ("low bits", low_bit.in_words()));
+    [norm, drawn, thresholds, quant].into_iter().flatten().collect()
 }
 
 fn mega(number: u64) -> f64 {

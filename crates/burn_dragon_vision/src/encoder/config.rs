@@ -240,6 +240,7 @@ impl ModelConfig {
             connector: Connector::Plain {},
             norm: NormConfig::default(),
             init: InitConfig::default(),
+            quant: None,
             read: Read::Full,
         }
     }

@@ -13,7 +13,7 @@ use super::positions;
 use super::step::{Backbone, State, StepPass};
 use crate::error::VisionError;
 use burn::tensor::{Tensor, activation};
-use burn_dragon_core::api::expert::{Keys, Level, Norm, Reader, View, derive};
+use burn_dragon_core::api::expert::{Keys, Level, Norm, Quantisers, Reader, View, derive};
 use burn_dragon_core::api::structured::StepMode;
 use burn_dragon_core::api::{Credit, Trunk};
 use burn_dragon_kernel::api::{
@@ -54,6 +54,7 @@ impl<'a> DenseSteps<'a> {
                 retention: Retention::default(),
                 norm: Norm::layer(config.norm_eps),
                 thresholds: None,
+                quantisers: Quantisers::default(),
                 precision: Precision::F32,
                 credit: Credit::Full,
             },

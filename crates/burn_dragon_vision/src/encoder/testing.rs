@@ -26,6 +26,7 @@ pub(super) fn trunk_config() -> TrunkConfig {
         connector: Connector::Plain {},
         norm: NormConfig::default(),
         init: InitConfig::default(),
+        quant: None,
         read: Read::Full,
     }
 }
