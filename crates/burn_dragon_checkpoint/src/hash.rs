@@ -1,7 +1,7 @@
 //! Hashes of bytes, of models and of texts.
 
 use crate::model::StoredConfig;
-use crate::stored::StoredTensor;
+use crate::stored::{Coding, StoredTensor};
 use burn::tensor::TensorData;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Hash of a model: the SHA-256 of its configuration and of its tensors by name.
 ///
 /// Numbers are hashed as f32, so a model has the same hash in f32, f16 and bf16, and in every file. Packed codes are
-/// hashed as they are packed.
+/// hashed as they are packed, whole numbers by value.
 pub(crate) fn of_model(config: &StoredConfig, tensors: &BTreeMap<String, StoredTensor>) -> String {
     let mut parts = Parts::default();
     parts.part(config.text().as_bytes());
@@ -37,10 +37,13 @@ pub(crate) fn of_model(config: &StoredConfig, tensors: &BTreeMap<String, StoredT
             parts.tensor(&floats);
         }
         if let StoredTensor::Codes(codes) = tensor {
-            parts.part(format!("codes of {} bits", codes.bits()).as_bytes());
+            parts.part(codes.coding().to_string().as_bytes());
             parts.sizes(codes.shape());
             parts.part(codes.scales().as_bytes());
-            parts.part(tensor.data().as_bytes());
+            match codes.coding() {
+                Coding::Bits(_) => parts.part(tensor.data().as_bytes()),
+                Coding::Whole(_) => parts.part(&codes.unpack()),
+            }
         }
     }
     parts.finish()

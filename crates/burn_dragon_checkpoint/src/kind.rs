@@ -7,6 +7,7 @@ use crate::model::ModelFile;
 use crate::state::StateFile;
 use crate::stored::Stored;
 use burn::tensor::Device;
+use burn_dragon_kernel::api::low_bit::Packing;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -35,6 +36,14 @@ impl TensorSpec {
     pub fn codes(name: impl Into<String>, shape: impl Into<Vec<usize>>, bits: u8) -> Self {
         Self {
             stored: Stored::Codes { bits },
+            ..Self::float(name, shape)
+        }
+    }
+
+    /// A tensor of whole numbers, in any packing.
+    pub fn whole(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
+        Self {
+            stored: Stored::Whole,
             ..Self::float(name, shape)
         }
     }
@@ -101,6 +110,26 @@ pub trait ModelKind: Sync {
     fn state(&self, file: StateFile, path: &Path) -> Result<String, CheckpointError> {
         let reason = format!("models of the family `{}` have no state files", file.family);
         Err(CheckpointError::corrupt(path, reason))
+    }
+
+    /// The model with its low-bit matrices as whole numbers and scales, those of three numbers in this packing.
+    ///
+    /// # Errors
+    /// Why it has none.
+    fn packed(&self, file: ModelFile, packing: Packing) -> Result<ModelFile, String> {
+        let _ = (file, packing);
+        Err(format!(
+            "models of the family `{}` have no low-bit matrices",
+            self.family()
+        ))
+    }
+
+    /// The model with the numbers that packed matrices stand for, as floats; any other as it is.
+    ///
+    /// # Errors
+    /// If packed matrices are not those of its configuration.
+    fn unpacked(&self, file: ModelFile) -> Result<ModelFile, String> {
+        Ok(file)
     }
 
     /// Rows of `dragon info` and of the model card, beside shape and parameters: a label and a text.

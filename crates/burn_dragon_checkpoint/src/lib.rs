@@ -60,7 +60,7 @@ pub mod api {
     pub use crate::model::{ModelFile, ModelInfo, Provenance, StoredConfig};
     pub use crate::precision::StoredPrecision;
     pub use crate::state::{StateFile, StateInfo};
-    pub use crate::stored::{Codes, Stored, StoredTensor};
+    pub use crate::stored::{Codes, Coding, Stored, StoredTensor};
 
     /// Lower layer: named tensors in a file, hashes, disks, and readers of untrusted files.
     pub mod expert {

@@ -1,8 +1,10 @@
-//! Stored form of a tensor of a model: numbers of a float type, or packed integer codes.
+//! Stored form of a tensor of a model: numbers of a float type, packed integer codes, or the whole numbers of a low-bit matrix.
 
 use crate::burnpack::MAX_AXES;
 use crate::precision::StoredPrecision;
+use crate::text::shortened;
 use burn::tensor::{DType, TensorData, bf16, f16};
+use burn_dragon_kernel::api::low_bit::Packing;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -11,8 +13,27 @@ use std::borrow::Cow;
 pub enum StoredTensor {
     /// Numbers in f32, f16 or bf16.
     Float(TensorData),
-    /// Integer codes of a few bits each.
+    /// Integer codes of a few bits each, or whole numbers.
     Codes(Codes),
+}
+
+/// Coding of the entries of a tensor in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Codes from 0 of so many bits: 1, 2, 4 or 8. The first is in the lowest bits of the first byte, and the bits after the
+    /// last are zero.
+    Bits(u8),
+    /// Whole numbers about 0, packed as those of a low-bit matrix.
+    Whole(Packing),
+}
+
+impl std::fmt::Display for Coding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bits(bits) => write!(f, "codes of {bits} bits"),
+            Self::Whole(_) => f.write_str("whole numbers"),
+        }
+    }
 }
 
 impl StoredTensor {
@@ -67,7 +88,10 @@ impl StoredTensor {
     pub fn stored(&self) -> Stored {
         match self {
             Self::Float(_) => Stored::Float,
-            Self::Codes(codes) => Stored::Codes { bits: codes.bits },
+            Self::Codes(codes) => match codes.coding {
+                Coding::Bits(bits) => Stored::Codes { bits },
+                Coding::Whole(_) => Stored::Whole,
+            },
         }
     }
 
@@ -90,24 +114,26 @@ pub enum Stored {
         /// Number of bits of a code: 1, 2, 4 or 8.
         bits: u8,
     },
+    /// Whole numbers, in any packing.
+    Whole,
 }
 
 impl std::fmt::Display for Stored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Float => f.write_str("floats"),
-            Self::Codes { bits } => write!(f, "codes of {bits} bits"),
+            Self::Codes { bits } => Coding::Bits(*bits).fmt(f),
+            Self::Whole => f.write_str("whole numbers"),
         }
     }
 }
 
-/// Integer codes from 0 to `2^bits - 1`, packed into bytes, with the name of the tensor that holds their scales.
+/// Integer codes, packed into bytes, with the name of the tensor that holds their scales.
 ///
-/// Codes are in row-major order. The first is in the lowest bits of the first byte, and the bits after the last code
-/// are zero. The family defines the value of a code, from the code and the scales.
+/// Codes are in row-major order. The family defines the value of a code, from the code and the scales.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Codes {
-    bits: u8,
+    coding: Coding,
     shape: Vec<usize>,
     scales: String,
     /// `[bytes]`, u8.
@@ -118,7 +144,10 @@ pub struct Codes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CodesEntry {
-    bits: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bits: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    packing: Option<String>,
     #[serde(deserialize_with = "crate::bounded::list::<_, _, MAX_AXES>")]
     shape: Vec<usize>,
     scales: String,
@@ -146,30 +175,87 @@ impl Codes {
         };
         let packed: Vec<u8> = codes.chunks(in_byte).map(byte).collect();
         Ok(Self {
-            bits,
+            coding: Coding::Bits(bits),
             shape: shape.to_vec(),
             scales: scales.into(),
             packed: TensorData::new(packed, [bytes]),
         })
     }
 
-    /// Unpacked codes, one in each byte.
+    /// Packs whole numbers for a tensor of `shape`. `scales` is the name of the tensor with their scales.
+    ///
+    /// # Errors
+    /// If their number does not match the shape, or the packing does not hold one of them.
+    pub fn whole(numbers: &[i8], packing: Packing, shape: &[usize], scales: &str) -> Result<Self, String> {
+        let bytes = whole_length(packing, shape)?;
+        if numbers.len() != shape.iter().product::<usize>() {
+            return Err(format!(
+                "{} numbers are no tensor of shape {shape:?}",
+                numbers.len()
+            ));
+        }
+        if packing != Packing::Bytes
+            && let Some(number) = numbers.iter().find(|number| number.unsigned_abs() > 1)
+        {
+            return Err(format!("the number {number} is not packed as {packing}"));
+        }
+        let packed = packing.encode(numbers).map_err(|error| error.to_string())?;
+        Ok(Self {
+            coding: Coding::Whole(packing),
+            shape: shape.to_vec(),
+            scales: scales.into(),
+            packed: TensorData::new(packed, [bytes]),
+        })
+    }
+
+    /// Unpacked codes, one in each byte; whole numbers as the bytes of an i8.
     pub fn unpack(&self) -> Vec<u8> {
+        match self.coding {
+            Coding::Bits(bits) => self.unpack_bits(bits),
+            Coding::Whole(_) => self.numbers().into_iter().map(i8::cast_unsigned).collect(),
+        }
+    }
+
+    /// Unpacked whole numbers; empty for codes of bits.
+    pub fn numbers(&self) -> Vec<i8> {
+        let Coding::Whole(packing) = self.coding else {
+            return Vec::new();
+        };
+        let entries = self.shape.iter().product();
+        match packing.decode(self.packed.as_bytes(), entries) {
+            Ok(numbers) => numbers,
+            Err(error) => unreachable!("bytes were packed or checked: {error}"),
+        }
+    }
+
+    /// Unpacked codes, u8, or whole numbers, i8, in the shape of the tensor.
+    pub fn values(&self) -> TensorData {
+        match self.coding {
+            Coding::Bits(_) => TensorData::new(self.unpack(), self.shape()),
+            Coding::Whole(_) => TensorData::new(self.numbers(), self.shape()),
+        }
+    }
+
+    /// Whether codes of the same value mean the same.
+    pub fn is_coded_as(&self, other: &Self) -> bool {
+        match (self.coding, other.coding) {
+            (Coding::Whole(_), Coding::Whole(_)) => true,
+            (a, b) => a == b,
+        }
+    }
+
+    fn unpack_bits(&self, bits: u8) -> Vec<u8> {
         let entries: usize = self.shape.iter().product();
-        let mask = u8::MAX >> (8 - self.bits);
-        let places = 0..8 / self.bits;
+        let mask = u8::MAX >> (8 - bits);
+        let places = 0..8 / bits;
         let bytes = self.packed.as_bytes().iter();
-        let codes = bytes.flat_map(|byte| {
-            places
-                .clone()
-                .map(move |place| byte >> (place * self.bits) & mask)
-        });
+        let codes = bytes.flat_map(|byte| places.clone().map(move |place| byte >> (place * bits) & mask));
         codes.take(entries).collect()
     }
 
-    /// Number of bits of a code.
-    pub fn bits(&self) -> u8 {
-        self.bits
+    /// Coding of the entries.
+    pub fn coding(&self) -> Coding {
+        self.coding
     }
 
     /// Shape of the decoded tensor.
@@ -184,8 +270,13 @@ impl Codes {
 
     /// Metadata of these codes.
     pub(crate) fn entry(&self) -> CodesEntry {
+        let (bits, packing) = match self.coding {
+            Coding::Bits(bits) => (Some(bits), None),
+            Coding::Whole(packing) => (None, Some(packing.name().to_string())),
+        };
         CodesEntry {
-            bits: self.bits,
+            bits,
+            packing,
             shape: self.shape.clone(),
             scales: self.scales.clone(),
         }
@@ -193,26 +284,74 @@ impl Codes {
 
     /// Codes from the tensor of a file and their metadata.
     pub(crate) fn from_file(packed: TensorData, entry: CodesEntry) -> Result<Self, String> {
-        let CodesEntry { bits, shape, scales } = entry;
-        let bytes = packed_length(bits, &shape)?;
+        let CodesEntry {
+            bits,
+            packing,
+            shape,
+            scales,
+        } = entry;
+        let coding = match (bits, packing) {
+            (Some(bits), None) => Coding::Bits(bits),
+            (None, Some(name)) => Packing::named(&name).map(Coding::Whole).ok_or_else(|| {
+                format!(
+                    "its packing is `{}`, which this version does not know",
+                    shortened(&name)
+                )
+            })?,
+            _ => return Err("its codes have neither a number of bits nor a packing, or both".into()),
+        };
+        let bytes = match coding {
+            Coding::Bits(bits) => packed_length(bits, &shape)?,
+            Coding::Whole(packing) => whole_length(packing, &shape)?,
+        };
         if packed.dtype() != DType::U8 || packed.shape().as_slice() != [bytes] {
             return Err(format!(
-                "it is {} {:?}; codes of {bits} bits for the shape {shape:?} are u8 [{bytes}]",
+                "it is {} {:?}; {coding} for the shape {shape:?} are u8 [{bytes}]",
                 packed.dtype().name(),
                 packed.shape().to_vec()
             ));
         }
-        let used = shape.iter().product::<usize>() * usize::from(bits) % 8; // of the last byte; 0 is all
-        let last = packed.as_bytes().last().copied().unwrap_or_default();
-        if used > 0 && last >> used != 0 {
-            return Err("the unused bits after its last code are not zero".into());
-        }
+        check_packed(coding, packed.as_bytes(), shape.iter().product())?;
         Ok(Self {
-            bits,
+            coding,
             shape,
             scales,
             packed,
         })
+    }
+}
+
+/// Checks that packed bytes are those of so many codes.
+fn check_packed(coding: Coding, packed: &[u8], entries: usize) -> Result<(), String> {
+    match coding {
+        Coding::Bits(bits) => {
+            let used = entries * usize::from(bits) % 8; // of the last byte; 0 is all
+            let last = packed.last().copied().unwrap_or_default();
+            match used > 0 && last >> used != 0 {
+                true => Err("the unused bits after its last code are not zero".into()),
+                false => Ok(()),
+            }
+        }
+        Coding::Whole(packing) => {
+            let numbers = packing
+                .decode(packed, entries)
+                .map_err(|error| error.to_string())?;
+            match numbers.contains(&i8::MIN) {
+                true => Err("a whole number is -128, expected -127 to 127".into()),
+                false => Ok(()),
+            }
+        }
+    }
+}
+
+/// Number of bytes of the packed whole numbers of a tensor.
+fn whole_length(packing: Packing, shape: &[usize]) -> Result<usize, String> {
+    let entries = packed_length(8, shape)?; // no overflow, with room for the filling of the last block
+    match entries <= isize::MAX as usize / 4 {
+        true => Ok(packing.length(entries)),
+        false => Err(format!(
+            "a tensor of shape {shape:?} is too large for this machine"
+        )),
     }
 }
 
@@ -277,6 +416,49 @@ mod tests {
         }
         let packed = Codes::pack(&[1, 2, 3, 0, 2], 2, &[5], "s").unwrap();
         assert_eq!(packed.packed.as_bytes(), [0b0011_1001, 0b10]);
+    }
+
+    #[test]
+    fn whole_numbers_come_back_from_every_packing_and_damaged_ones_are_refused() {
+        let trits: Vec<i8> = (0..300).map(|n| (n * 7 % 3) as i8 - 1).collect();
+        for packing in [Packing::TwoBits, Packing::BaseThree, Packing::Bytes] {
+            let whole = Codes::whole(&trits, packing, &[3, 100], "w.scales").unwrap();
+            assert_eq!(whole.numbers(), trits);
+            let again = Codes::from_file(whole.packed.clone(), whole.entry()).unwrap();
+            assert_eq!(again, whole);
+            let damaged = |change: &dyn Fn(&mut Vec<u8>)| {
+                let mut bytes = whole.packed.as_bytes().to_vec();
+                change(&mut bytes);
+                let length = bytes.len();
+                Codes::from_file(TensorData::new(bytes, [length]), whole.entry()).unwrap_err()
+            };
+            assert!(damaged(&|bytes| bytes.push(0)).contains("for the shape"));
+            let bad = if packing == Packing::Bytes { 0x80 } else { 0xff };
+            assert!(!damaged(&|bytes| bytes.iter_mut().for_each(|byte| *byte = bad)).is_empty());
+        }
+        assert!(
+            Codes::whole(&[2], Packing::TwoBits, &[1], "s")
+                .unwrap_err()
+                .contains("not packed")
+        );
+        assert!(Codes::whole(&[0], Packing::Signs, &[1], "s").is_err());
+        assert!(
+            Codes::whole(&[1], Packing::TwoBits, &[2], "s")
+                .unwrap_err()
+                .contains("no tensor of shape")
+        );
+        let entry = |text: &str| {
+            let entry: CodesEntry = serde_json::from_str(text).unwrap();
+            Codes::from_file(TensorData::new(vec![0u8], [1]), entry).unwrap_err()
+        };
+        assert!(entry(r#"{"packing":"base_nine","shape":[1],"scales":"s"}"#).contains("base_nine"));
+        assert!(entry(r#"{"shape":[1],"scales":"s"}"#).contains("neither"));
+        assert!(entry(r#"{"bits":2,"packing":"two_bits","shape":[1],"scales":"s"}"#).contains("both"));
+        let huge = format!(
+            r#"{{"packing":"two_bits","shape":[{},4],"scales":"s"}}"#,
+            usize::MAX / 9
+        );
+        assert!(entry(&huge).contains("too large"));
     }
 
     #[test]

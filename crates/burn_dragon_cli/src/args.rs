@@ -38,7 +38,7 @@ pub use config::{
 #[cfg(feature = "train")]
 pub use doctor::DoctorArgs;
 pub use eval::{EvalArgs, MemoryMode};
-pub use export::{BundleArgs, ExportArgs, ExportBurnpackArgs, ExportFamily};
+pub use export::{BundleArgs, ExportArgs, ExportBitnetArgs, ExportBurnpackArgs, ExportFamily};
 pub use files::{ConvertArgs, DiffArgs, InspectArgs, VerifyArgs};
 pub use forward::{Form, ForwardArgs};
 pub use generate::{
@@ -166,6 +166,9 @@ pub enum Verb {
     /// Write a checkpoint's model as one file, with the flags of the program `export_burnpack`
     #[command(hide = true, name = "export_burnpack")]
     ExportBurnpack(ExportBurnpackArgs),
+    /// Write a low-bit model packed, with the flags of the program `export_bitnet_artifact`
+    #[command(hide = true, name = "export_bitnet_artifact")]
+    ExportBitnetArtifact(ExportBitnetArgs),
 }
 
 /// Backend to run on.

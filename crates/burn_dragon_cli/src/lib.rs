@@ -133,6 +133,7 @@ fn run(verb: &Verb) -> ExitCode {
         Verb::Man(args) => commands::man::run(args, args::command()),
         Verb::Export(args) => commands::export::run(&args.place.path(), args.place.offline, &args.bundle),
         Verb::ExportBurnpack(args) => commands::export_burnpack::run(args),
+        Verb::ExportBitnetArtifact(args) => commands::export_burnpack::run(&args.into()),
     };
     result.unwrap_or_else(|error| exit::failed(&error))
 }

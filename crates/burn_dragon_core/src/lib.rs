@@ -103,6 +103,7 @@ pub mod api {
             ActFormat, ActGrouping, InferenceMode, LowBit, Protocol, QuantConfig, QuantError,
             SavedActivations, SavedFormat, SavedMode, Target, TrainingMode, WeightFormat, WeightGrouping,
         };
+        pub use burn_dragon_kernel::api::low_bit::{LowBitMatrix, Packing, ScaleGroups};
     }
 
     /// Structured state: memories with a shape, in banks, and the routes between them.

@@ -1,8 +1,8 @@
 //! Conversion of a model between file formats.
 
 use crate::official::{OfficialConfig, is_torch, read_safetensors, read_torch, write_safetensors};
-use crate::resolve::{LoadedModel, ModelPath};
-use burn_dragon_checkpoint::api::{CheckpointError, Kinds, ModelFile};
+use crate::resolve::{LoadedModel, ModelPath, repacked};
+use burn_dragon_checkpoint::api::{CheckpointError, Kinds, ModelFile, ModelKind};
 use std::path::Path;
 
 /// File format of a converted model.
@@ -28,10 +28,19 @@ impl Form {
     ///
     /// # Errors
     /// If the format cannot hold the model, or the file system refuses.
-    pub fn write(self, model: &ModelFile, to: &Path) -> Result<Vec<String>, CheckpointError> {
+    pub fn write(
+        self,
+        model: &ModelFile,
+        kind: &dyn ModelKind,
+        to: &Path,
+    ) -> Result<Vec<String>, CheckpointError> {
         match self {
             Self::Burnpack => model.write(to).map(|()| Vec::new()),
-            Self::Safetensors => write_safetensors(model, to),
+            Self::Safetensors => {
+                let floats = kind.unpacked(model.clone());
+                let floats = floats.map_err(|reason| CheckpointError::corrupt(to, reason))?;
+                write_safetensors(&floats, to)
+            }
         }
     }
 }
@@ -66,12 +75,13 @@ pub fn read_any(from: &ModelPath, kinds: &Kinds) -> Result<AnyModel, CheckpointE
         true => read_torch(path, config.as_ref())?,
         false => read_safetensors(path, config.as_ref())?,
     };
-    kinds.check(&imported.model, path)?;
+    let model = repacked(imported.model, kinds, path)?;
+    kinds.check(&model, path)?;
     Ok(AnyModel {
         loaded: LoadedModel {
             file: path.clone(),
             run: None,
-            model: imported.model,
+            model,
             passed_over: Vec::new(),
         },
         notes: imported.notes,

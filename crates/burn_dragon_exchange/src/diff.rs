@@ -1,7 +1,7 @@
 //! Difference of two models.
 
 use burn::tensor::TensorData;
-use burn_dragon_checkpoint::api::{Codes, ModelFile, StoredTensor};
+use burn_dragon_checkpoint::api::{ModelFile, StoredTensor};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -140,7 +140,8 @@ fn keys(a: &impl Serialize, b: &impl Serialize) -> Vec<KeyDiff> {
     pairs.filter(|pair| pair.a != pair.b).collect()
 }
 
-/// Numbers are compared by value, whatever their precisions. Codes of the same packing are compared code by code.
+/// Numbers are compared by value, whatever their precisions. Codes of as many bits are compared code by
+/// code, whole numbers by value.
 fn change(a: Option<&StoredTensor>, b: Option<&StoredTensor>) -> Change {
     let (a, b) = match (a, b) {
         (Some(a), Some(b)) => (a, b),
@@ -158,11 +159,8 @@ fn change(a: Option<&StoredTensor>, b: Option<&StoredTensor>) -> Change {
     }
     match (a, b) {
         (StoredTensor::Float(a), StoredTensor::Float(b)) => values(a, b),
-        (StoredTensor::Codes(a), StoredTensor::Codes(b))
-            if a.bits() == b.bits() && a.scales() == b.scales() =>
-        {
-            let codes = |codes: &Codes| TensorData::new(codes.unpack(), codes.shape());
-            values(&codes(a), &codes(b))
+        (StoredTensor::Codes(a), StoredTensor::Codes(b)) if a.is_coded_as(b) && a.scales() == b.scales() => {
+            values(&a.values(), &b.values())
         }
         _ => Change::Stored {
             a: a.stored().to_string(),

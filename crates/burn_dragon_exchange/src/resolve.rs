@@ -2,11 +2,13 @@
 //! `.safetensors` with their configuration.
 
 use burn_dragon_checkpoint::api::{
-    CheckpointError, CheckpointFolder, Checkpoints, Kinds, ModelFile, Pointer, read_parts,
+    CheckpointError, CheckpointFolder, Checkpoints, Kinds, ModelFile, Pointer, StoredTensor, read_parts,
 };
 
 use crate::official::{OfficialConfig, is_torch, read_safetensors};
 use burn_dragon_checkpoint::api::expert::{MAX_POINTER, is_plain_name, manifest_of, plain};
+use burn_dragon_core::api::DragonConfig;
+use burn_dragon_core::api::low_bit::Packing;
 use std::path::{Path, PathBuf};
 
 /// Choice of a checkpoint in a run.
@@ -60,6 +62,10 @@ impl ModelPath {
     /// If there is no model, it is damaged or of another family, or its configuration is missing.
     pub fn load(&self, kinds: &Kinds) -> Result<LoadedModel, CheckpointError> {
         let loaded = self.read()?;
+        let loaded = LoadedModel {
+            model: repacked(loaded.model, kinds, &loaded.file)?,
+            ..loaded
+        };
         kinds.check(&loaded.model, &loaded.file)?;
         Ok(loaded)
     }
@@ -300,5 +306,22 @@ pub(crate) fn follow_pointer_file(path: &Path) -> Result<PathBuf, CheckpointErro
     match folder.exists() {
         true => Ok(folder),
         false => corrupt(&format!("it names {}, which does not exist", folder.display())),
+    }
+}
+
+/// A model whose configuration says that its matrices are packed, with packed matrices: official weights hold them as floats.
+pub(crate) fn repacked(model: ModelFile, kinds: &Kinds, path: &Path) -> Result<ModelFile, CheckpointError> {
+    let says_packed = || {
+        let config: Result<DragonConfig, _> = model.config.read();
+        config.is_ok_and(|config| config.quant.is_some_and(|quant| quant.packed))
+    };
+    let is_float = |tensor: &StoredTensor| matches!(tensor, StoredTensor::Float(_));
+    match model.tensors.values().all(is_float) && says_packed() {
+        true => {
+            let kind = kinds.of(&model.family, path)?;
+            let packed = kind.packed(model, Packing::TwoBits);
+            packed.map_err(|reason| CheckpointError::corrupt(path, reason))
+        }
+        false => Ok(model),
     }
 }

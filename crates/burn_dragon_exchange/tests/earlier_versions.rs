@@ -71,7 +71,7 @@ fn official_weights_of_then_come_in_with_all_that_was_known_of_them() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["again.bpk", "again.safetensors"] {
         let to = folder.path().join(name);
-        Form::of(&to).unwrap().write(&model, &to).unwrap();
+        Form::of(&to).unwrap().write(&model, &LANGUAGE, &to).unwrap();
         let again = ModelPath::new(&to).load(&kinds()).unwrap().model;
         let difference = diff(&model, &again);
         assert!(difference.equal && difference.info.is_empty(), "{difference:?}");

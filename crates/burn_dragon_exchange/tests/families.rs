@@ -135,7 +135,8 @@ fn a_model_of_codes_is_verified_exported_converted_and_compared() {
     assert!(diff(&parts, &model()).equal);
     let converted = read_any(&ModelPath::new(&path), &kinds()).unwrap().loaded.model;
     let again = folder.path().join("again.bpk");
-    Form::of(&again).unwrap().write(&converted, &again).unwrap();
+    let kind = kinds().of(&converted.family, &again).unwrap();
+    Form::of(&again).unwrap().write(&converted, kind, &again).unwrap();
     assert!(diff(&ModelFile::read(&again).unwrap(), &model()).equal);
 }
 

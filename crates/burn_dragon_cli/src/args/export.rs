@@ -2,6 +2,7 @@
 
 use super::PlaceArgs;
 use burn_dragon::api::checkpoint::StoredPrecision;
+use burn_dragon::api::core::low_bit::Packing;
 use burn_dragon::api::exchange::{ModelPath, Which};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
@@ -15,6 +16,9 @@ pub struct BundleArgs {
     /// Stored precision; f16 and bf16 halve the file and round the weights
     #[arg(long, value_name = "f32|f16|bf16", default_value = "f32")]
     pub precision: StoredPrecision,
+    /// Pack the low-bit matrices of a model that was trained with [model.quant]: two_bits, or base_three of 1.69 bits
+    #[arg(long, value_name = "two_bits|base_three", num_args = 0..=1, require_equals = true, default_missing_value = "two_bits")]
+    pub low_bit: Option<Trits>,
     /// Also write the model in parts of N MiB of tensors each, with the index that a web page reads first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub parts_mib: Option<u64>,
@@ -27,6 +31,26 @@ pub struct BundleArgs {
     /// Print one JSON object as the last line of standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Packing of numbers that are -1, 0 or 1. Signs always have one bit, and whole numbers of 8 bits a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Trits {
+    /// Two bits each
+    TwoBits,
+    /// 1.6875 bits each
+    BaseThree,
+}
+
+impl Trits {
+    /// The packing.
+    pub fn packing(self) -> Packing {
+        match self {
+            Self::TwoBits => Packing::TwoBits,
+            Self::BaseThree => Packing::BaseThree,
+        }
+    }
 }
 
 /// `dragon export`.
@@ -58,6 +82,52 @@ pub struct ExportBurnpackArgs {
     /// Settings of the written files
     #[command(flatten)]
     pub bundle: BundleArgs,
+}
+
+/// `export_bitnet_artifact`.
+#[derive(Debug, ClapArgs)]
+pub struct ExportBitnetArgs {
+    /// A run, its checkpoint/ folder, or one checkpoint
+    #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
+    pub checkpoint: PathBuf,
+    /// Checkpoint of this step (default: the newest)
+    #[arg(long, value_name = "N")]
+    pub epoch: Option<u64>,
+    /// Configuration of the training, to compare with the model; may be repeated, later files win
+    #[arg(short, long = "config", value_name = "FILE")]
+    pub configs: Vec<PathBuf>,
+    /// File to write, NAME.bpk or just NAME (default: deploy/model.bpk in the run)
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Backend of the training; the file does not depend on it
+    #[arg(long, value_name = "NAME")]
+    pub backend_name: Option<String>,
+    /// Replace an earlier file
+    #[arg(long)]
+    pub force: bool,
+    /// Print one JSON object as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl From<&ExportBitnetArgs> for ExportBurnpackArgs {
+    fn from(args: &ExportBitnetArgs) -> Self {
+        Self {
+            family: ExportFamily::Language,
+            checkpoint: args.checkpoint.clone(),
+            epoch: args.epoch,
+            configs: args.configs.clone(),
+            bundle: BundleArgs {
+                output: args.output.clone(),
+                precision: StoredPrecision::F32,
+                low_bit: Some(Trits::TwoBits),
+                parts_mib: None,
+                overwrite_parts: args.force,
+                license: None,
+                json: args.json,
+            },
+        }
+    }
 }
 
 /// Families that `export_burnpack` accepts by name. This version may not have all of them.

@@ -33,8 +33,9 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let AnyModel { loaded, mut notes } = read_any(&path, &kinds())?;
     let LoadedModel { file, model, .. } = as_meant(loaded, "choose another with --step")?;
     let (hash, step) = (model.hash(), model.info.step);
-    let parameters = parameters(kinds().of(&model.family, &file)?, &model);
-    notes.extend(form.write(&model, &args.to)?);
+    let kind = kinds().of(&model.family, &file)?;
+    let parameters = parameters(kind, &model);
+    notes.extend(form.write(&model, kind, &args.to)?);
     let bytes = std::fs::metadata(&args.to)
         .with_context(|| format!("cannot read {}", args.to.display()))?
         .len();

@@ -28,7 +28,13 @@ pub(super) fn write(loaded: LoadedModel, bundle: &BundleArgs) -> anyhow::Result<
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let kind = kinds().of(&loaded.model.family, &loaded.file)?;
-    let mut model = loaded.model;
+    let mut model = match bundle.low_bit {
+        None => loaded.model,
+        Some(trits) => {
+            let packed = kind.packed(loaded.model, trits.packing());
+            packed.map_err(|reason| Usage(format!("{}: {reason}", loaded.file.display())))?
+        }
+    };
     let earlier = model.info.provenance.take();
     model.info.provenance = provenance(kind, loaded.run.as_deref(), bundle, earlier);
     let (step, parameters) = (model.info.step, super::parameters(kind, &model));
@@ -109,6 +115,7 @@ fn summary(
         "parts": exported.parts,
         "page": page,
         "precision": bundle.precision,
+        "low_bit": bundle.low_bit.map(|trits| trits.packing().name()),
         "step": step,
         "parameters": parameters,
     })

@@ -59,7 +59,7 @@ use crate::exit::{BadInput, Usage};
 use crate::families::{self, Entry};
 use crate::show::{as_it_is, json};
 use anyhow::Context;
-use burn_dragon::api::checkpoint::{Kinds, ModelFile, ModelKind, TensorSpec};
+use burn_dragon::api::checkpoint::{Kinds, ModelFile, ModelKind, StoredTensor, TensorSpec};
 use burn_dragon::api::core::{Backend, Precision, SelectedBackend};
 use burn_dragon::api::exchange::{LoadedModel, ModelPath};
 use burn_dragon::api::expert::checkpoint::{Foreign, unmarked};
@@ -71,6 +71,7 @@ use burn_dragon::api::sudoku::SUDOKU;
 #[cfg(feature = "train")]
 use burn_dragon::api::vision::{VISION, VISION_ENCODER};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Families whose files this program knows, one line each.
 fn kinds() -> Kinds {
@@ -93,11 +94,17 @@ fn commit() -> Option<&'static str> {
     option_env!("BURN_DRAGON_COMMIT")
 }
 
-/// Number of parameters in all tensors of a model.
+/// Number of parameters in all tensors of a model. Scales of packed tensors are none.
 fn parameters(kind: &dyn ModelKind, model: &ModelFile) -> u64 {
+    let scales = |tensor: &StoredTensor| match tensor {
+        StoredTensor::Codes(codes) => Some(codes.scales().to_string()),
+        StoredTensor::Float(_) => None,
+    };
+    let scales: BTreeSet<String> = model.tensors.values().filter_map(scales).collect();
     let tensors = kind.tensors(model.config.value()).unwrap_or_default();
     tensors
         .iter()
+        .filter(|tensor| !scales.contains(&tensor.name))
         .map(TensorSpec::entries)
         .fold(0, u64::saturating_add)
 }

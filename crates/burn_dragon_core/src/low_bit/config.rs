@@ -45,6 +45,10 @@ pub struct QuantConfig {
     pub weight_grouping: WeightGrouping,
     /// Whether everything that departs from the published protocol is refused: other formats, groupings, or fewer targets.
     pub strict_bitnet_reference: bool,
+    /// Whether the matrices are quantised already, as in a file of `dragon export --low-bit`, which sets it. Such a model is not
+    /// trained.
+    #[serde(skip_serializing_if = "is_default")]
+    pub packed: bool,
 }
 
 impl Default for QuantConfig {
@@ -63,6 +67,7 @@ impl Default for QuantConfig {
             act_grouping: ActGrouping::PerToken,
             weight_grouping: WeightGrouping::PerTensor,
             strict_bitnet_reference: false,
+            packed: false,
         }
     }
 }

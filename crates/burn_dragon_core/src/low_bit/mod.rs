@@ -13,6 +13,7 @@
 //! | table `[model.quant]` | `config.rs` |
 //! | what it means, and what has no meaning; in words | `rules.rs`, `words.rs` |
 //! | quantisers of weights | `weights.rs` |
+//! | matrices in whole numbers, for files and decoders | `matrices.rs` |
 //! | quantisers of activities | `activities.rs` |
 //! | Hadamard matrix | `hadamard.rs` |
 //! | straight-through gradient; groups of numbers that share a scale | `straight.rs`, `groups.rs` |
@@ -24,6 +25,7 @@ mod activities;
 mod config;
 mod groups;
 mod hadamard;
+mod matrices;
 mod rules;
 mod straight;
 mod weights;

@@ -26,6 +26,8 @@ pub struct LowBit {
     pub act_grouping: ActGrouping,
     /// Whether v and a are turned by a Hadamard matrix before they are quantised.
     pub is_turned: bool,
+    /// Whether the matrices are quantised already.
+    pub is_packed: bool,
 }
 
 impl LowBit {
@@ -74,6 +76,7 @@ impl LowBit {
                 .flatten(),
             act_grouping: config.act_grouping,
             is_turned: protocol == Protocol::BitnetV2Exp,
+            is_packed: config.packed,
         };
         low_bit.check(width)?;
         if config.strict_bitnet_reference {

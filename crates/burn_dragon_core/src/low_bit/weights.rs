@@ -49,6 +49,13 @@ impl WeightGrouping {
     }
 }
 
+impl WeightGrouping {
+    /// Largest of the numbers that share a scale, in a shape that expands to that of the matrix.
+    pub(super) fn largest(self, w: Tensor<3>, neurons: Neurons) -> Tensor<3> {
+        self.statistic(w, neurons, Statistic::Largest)
+    }
+}
+
 impl WeightFormat {
     /// Codes of a matrix; `None` if it is not quantised.
     pub(super) fn codes(self, w: Tensor<3>, neurons: Neurons, grouping: WeightGrouping) -> Option<Codes> {
@@ -92,13 +99,16 @@ impl WeightFormat {
 }
 
 impl LowBit {
-    /// Weights of a pass: all three matrices after quantisation.
+    /// Weights of a pass: all three matrices after quantisation, if they are not quantised already.
     pub(crate) fn weights(
         &self,
         decoder_x: Tensor<3>,
         decoder_y: Tensor<3>,
         encoder: Tensor<2>,
     ) -> LevelWeights {
+        if self.is_packed {
+            return LevelWeights::new(decoder_x, decoder_y, encoder);
+        }
         let ([heads, width, neurons], grouping) = (decoder_x.dims(), self.weight_grouping);
         let encoder = encoder.reshape([heads, neurons, width]);
         let encoder = self.encoder.quantised(encoder, Neurons::Rows, grouping);

@@ -215,12 +215,18 @@ impl OfficialConfig {
             ("fanout", config.fanout.is_some()),
             ("summary_memory", config.summary_memory.is_some()),
             ("neuron_recurrence", config.neuron_recurrence.is_some()),
-            ("quant", config.quant.is_some()),
         ];
         if let Some((key, _)) = more.into_iter().find(|(_, is_given)| *is_given) {
             return Err(format!(
                 "it has a `{key}`, which the official model has no setting for"
             ));
+        }
+        if config.quant.as_ref().is_some_and(|quant| !quant.packed) {
+            return Err(
+                "its matrices are quantised in every pass (`quant`), which the official code does not do: pack them first, with \
+                 dragon export MODEL --output FILE.bpk --low-bit"
+                    .into(),
+            );
         }
         if !config.norm.is_plain() || config.init.firing.is_some() {
             return Err(

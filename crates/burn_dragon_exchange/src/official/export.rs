@@ -51,7 +51,18 @@ pub fn write_safetensors(model: &ModelFile, path: &Path) -> Result<Vec<String>, 
         file.write_all(header.as_bytes())?;
         values(&tensors, |bytes| file.write_all(bytes))
     })?;
-    Ok(notes(&official))
+    let mut notes = notes(&official);
+    if config
+        .trunk()
+        .low_bit()
+        .is_some_and(|low_bit| low_bit.has_activities())
+    {
+        notes.push(
+            "the model rounds what its matrices are multiplied with, which the official code does not: it gives nearly the same"
+                .into(),
+        );
+    }
+    Ok(notes)
 }
 
 /// Configuration of a model that the official release can hold, by its family.

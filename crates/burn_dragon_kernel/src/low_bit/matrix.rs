@@ -111,7 +111,19 @@ impl Packing {
         }
     }
 
-    fn encode(self, numbers: &[i8]) -> Result<Vec<u8>, LowBitError> {
+    /// Packing of this name; `None` if there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|packing| packing.name() == name)
+    }
+
+    /// Whole numbers in bytes.
+    ///
+    /// # Errors
+    /// If 0 is among signs.
+    ///
+    /// # Panics
+    /// If trits are packed of other numbers than -1, 0 and 1.
+    pub fn encode(self, numbers: &[i8]) -> Result<Vec<u8>, LowBitError> {
         match self {
             Self::TwoBits => Ok(two_bits::encode(numbers)),
             Self::BaseThree => Ok(base_three::encode(numbers)),
@@ -120,7 +132,11 @@ impl Packing {
         }
     }
 
-    fn decode(self, bytes: &[u8], count: usize) -> Result<Vec<i8>, LowBitError> {
+    /// The `count` whole numbers in packed bytes.
+    ///
+    /// # Errors
+    /// If the bytes are not those that packing makes of so many numbers.
+    pub fn decode(self, bytes: &[u8], count: usize) -> Result<Vec<i8>, LowBitError> {
         let expected = self.length(count);
         if bytes.len() != expected {
             let (packing, given) = (self, bytes.len());

@@ -1,6 +1,7 @@
 //! Language models as files: tensors, tokenizer, companion files and descriptions.
 
 mod card;
+mod low_bit;
 
 #[cfg(feature = "train")]
 pub(crate) use card::PROMPT;
@@ -20,6 +21,7 @@ use burn_dragon_checkpoint::api::{
 #[cfg(feature = "train")]
 use burn_dragon_checkpoint::api::{Companion, RunWords};
 use burn_dragon_core::api::expert::snapshot;
+use burn_dragon_core::api::low_bit::Packing;
 use burn_dragon_core::api::{Dragon, DragonConfig, InitConfig, Thresholds};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -69,6 +71,7 @@ pub(crate) fn of_checked(
     path: &Path,
     device: &Device,
 ) -> Result<Dragon, CheckpointError> {
+    let file = low_bit::unpacked(file).map_err(|error| CheckpointError::corrupt(path, error))?;
     let mut floats = file.into_floats();
     let weights = |name: &str, _: &[usize]| match floats.remove(name) {
         Some(data) => data,
@@ -110,10 +113,15 @@ impl ModelKind for LanguageKind {
     }
 
     fn tensors(&self, config: &Value) -> Result<Vec<TensorSpec>, String> {
-        let tensors = read_config(config)?.tensors().into_iter();
-        Ok(tensors
-            .map(|tensor| TensorSpec::float(tensor.name, tensor.shape))
-            .collect())
+        Ok(low_bit::specs(&read_config(config)?))
+    }
+
+    fn packed(&self, file: ModelFile, packing: Packing) -> Result<ModelFile, String> {
+        low_bit::packed(file, packing)
+    }
+
+    fn unpacked(&self, file: ModelFile) -> Result<ModelFile, String> {
+        low_bit::unpacked(file)
     }
 
     fn shape(&self, config: &Value) -> String {

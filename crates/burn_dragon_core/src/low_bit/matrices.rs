@@ -1,0 +1,117 @@
+//! Low-bit matrices of a trunk in whole numbers, with their scales: for files and for decoders.
+//!
+//! A neuron is a row, in all three: `[H, N, D]`. Numbers and scales are those of the quantisers, bit for bit. Of matrices that are
+//! quantised already, what 1 is worth is the largest magnitude of a group, of 8 bits a 127th of it.
+
+use super::config::{Target, WeightFormat, WeightGrouping};
+use super::groups::GROUP;
+use super::rules::LowBit;
+use super::weights::{Codes, Neurons};
+use crate::trunk::Trunk;
+use burn::tensor::{DType, Tensor};
+use burn_dragon_kernel::api::low_bit::{LowBitMatrix, ScaleGroups};
+
+impl Target {
+    /// Name of the tensor.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DecoderX => "decoder_x",
+            Self::DecoderY => "decoder_y",
+            Self::Encoder => "encoder",
+        }
+    }
+}
+
+impl WeightGrouping {
+    /// The rows of neurons that share a scale.
+    pub fn rows(self) -> ScaleGroups {
+        match self {
+            Self::PerTensor => ScaleGroups::All,
+            Self::PerHeadGroup => ScaleGroups::Head,
+            Self::PerGroup => ScaleGroups::Neurons,
+        }
+    }
+}
+
+impl LowBit {
+    /// Format of a matrix.
+    pub fn format(&self, target: Target) -> WeightFormat {
+        match target {
+            Target::DecoderX => self.decoder_x,
+            Target::DecoderY => self.decoder_y,
+            Target::Encoder => self.encoder,
+        }
+    }
+
+    /// A matrix in whole numbers; `None` if it is not quantised.
+    fn matrix(&self, format: WeightFormat, w: Tensor<3>, axis: Neurons) -> Option<LowBitMatrix> {
+        let codes = match self.is_packed {
+            true => unpacked(format, w, axis, self.weight_grouping),
+            false => format.codes(w, axis, self.weight_grouping),
+        };
+        let by_rows = |w: Tensor<3>| match axis {
+            Neurons::Rows => w,
+            Neurons::Columns => w.swap_dims(1, 2),
+        };
+        let Codes { numbers, unit } = codes?;
+        let (numbers, unit) = (by_rows(numbers), by_rows(unit));
+        let (shape, groups) = (numbers.dims(), self.weight_grouping.rows());
+        let [heads, neurons, _] = shape;
+        let unit = values(unit.expand([heads, neurons, 1]));
+        let scales = match groups {
+            ScaleGroups::All => vec![unit[0]],
+            ScaleGroups::Head => unit.chunks(neurons).map(|head| head[0]).collect(),
+            ScaleGroups::Neurons => {
+                let heads = unit.chunks(neurons);
+                heads
+                    .flat_map(|head| head.chunks(GROUP).map(|group| group[0]))
+                    .collect()
+            }
+        };
+        let numbers: Vec<i8> = values(numbers).into_iter().map(|number| number as i8).collect();
+        match LowBitMatrix::new(&numbers, shape, groups, scales) {
+            Ok(matrix) => Some(matrix),
+            Err(error) => unreachable!("a quantiser gives whole numbers of its format: {error}"),
+        }
+    }
+}
+
+/// Codes of a matrix of which the numbers are quantised already; `None` if it is not quantised.
+fn unpacked(format: WeightFormat, w: Tensor<3>, axis: Neurons, grouping: WeightGrouping) -> Option<Codes> {
+    let levels = match format {
+        WeightFormat::Fp16 => return None,
+        WeightFormat::Sign1 | WeightFormat::Ternary158 | WeightFormat::Packed2 => 1.0,
+        WeightFormat::Int8 => 127.0,
+    };
+    let unit = grouping.largest(w.clone().abs(), axis) / levels;
+    let unit = unit.clone().mask_fill(unit.equal_elem(0.0), 1.0); // of a group of zeros
+    let numbers = (w / unit.clone()).round().clamp(-127.0, 127.0);
+    Some(Codes { numbers, unit })
+}
+
+fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
+    match tensor.cast(DType::F32).into_data().try_into_vec() {
+        Ok(values) => values,
+        Err(error) => unreachable!("a tensor cast to f32 is f32: {error}"),
+    }
+}
+
+impl Trunk {
+    /// Matrices of this trunk that are quantised, in whole numbers, `[H, N, D]`.
+    pub fn low_bit_matrices(&self) -> Vec<(Target, LowBitMatrix)> {
+        let Some(low_bit) = self.config().low_bit() else {
+            return Vec::new();
+        };
+        let [heads, width, neurons] = self.decoder_x.dims();
+        let matrix = |target: Target| {
+            let (w, axis) = match target {
+                Target::DecoderX => (self.decoder_x.val(), Neurons::Columns),
+                Target::DecoderY => (self.decoder_y.val(), Neurons::Columns),
+                Target::Encoder => (self.encoder.val().reshape([heads, neurons, width]), Neurons::Rows),
+            };
+            let matrix = low_bit.matrix(low_bit.format(target), w.detach(), axis)?;
+            Some((target, matrix))
+        };
+        Target::ALL.into_iter().filter_map(matrix).collect()
+    }
+}
