@@ -153,6 +153,7 @@ pub mod api {
 
     /// Weights and activations in whole numbers, and their packed formats.
     pub mod low_bit {
+        pub use crate::decode::{InputGroups, LowBit, NeuronInput, RowInput};
         pub use crate::low_bit::{
             Levels, LowBitError, LowBitFormat, LowBitMatrix, Packing, ScaleGroups, hadamard, quantise_row,
         };

@@ -1,8 +1,9 @@
 //! Work on a chunk of neurons of one head.
 
 use super::carried::{Memory, Query, Recent};
+use super::low_bit::{FloatRows, WholeInputs};
 use super::prefilter::{NeuronSlice, Neurons};
-use super::simd::{Kernel, LINE, Line, Shorts, Simd};
+use super::simd::{Kernel, LINE, Line, Shorts, Simd, Sums};
 use super::stored::Stored;
 use super::weights::{Matrices, Stacks, Weights};
 use crate::matrix::Precision;
@@ -23,6 +24,7 @@ pub(super) struct Stream {
     pub(super) sin: Vec<f32>,         // the same
     pub(super) positions: Vec<u64>,   // [B]
     pub(super) recent: Recent,
+    pub(super) whole: WholeInputs,
 }
 
 impl Stream {
@@ -47,21 +49,22 @@ pub(super) struct Chunk {
 /// Results of a chunk for one lane. Neurons and pairs are counted from the chunk's first.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
-    x: Vec<Line>,
-    active: List<u32>,       // neurons with x > 0
-    pairs: List<u32>,        // pairs with an active member
-    suspects: List<u32>,     // neurons that the prefilter let pass
-    fired: List<(u32, f32)>, // neurons with y > 0, and y
+    pub(super) x: Vec<Line>,
+    pub(super) active: List<u32>,       // neurons with x > 0
+    pairs: List<u32>,                   // pairs with an active member
+    suspects: List<u32>,                // neurons that the prefilter let pass
+    pub(super) fired: List<(u32, f32)>, // neurons with y > 0, and y
     pub(super) read: Vec<Line>,
     pub(super) u: Vec<Line>,
+    pub(super) sums: Vec<Sums>, // of an encoder in whole numbers
 }
 
 /// List with room for all entries. An entry is written first and then counted or not, without a branch or an
 /// allocation.
 #[derive(Clone, Debug)]
-struct List<T> {
+pub(super) struct List<T> {
     room: Vec<T>,
-    len: usize,
+    pub(super) len: usize,
 }
 
 impl<T: Copy + Default> List<T> {
@@ -73,14 +76,20 @@ impl<T: Copy + Default> List<T> {
     }
 
     #[inline(always)]
-    fn push_if(&mut self, wanted: bool, entry: T) {
+    pub(super) fn push_if(&mut self, wanted: bool, entry: T) {
         self.room[self.len] = entry;
         self.len += usize::from(wanted);
     }
 
     #[inline(always)]
-    fn entries(&self) -> &[T] {
+    pub(super) fn entries(&self) -> &[T] {
         &self.room[..self.len]
+    }
+
+    /// Entries that were written, whether they are counted or not.
+    #[inline(always)]
+    pub(super) fn written(&self, range: Range<usize>) -> &[T] {
+        &self.room[range]
     }
 }
 
@@ -103,6 +112,7 @@ impl Chunk {
             fired: List::new(count),
             read: vec![Line::default(); row],
             u: vec![Line::default(); row],
+            sums: vec![Sums::default(); weights.matrices.sums()],
         };
         Self {
             head,
@@ -114,9 +124,52 @@ impl Chunk {
     }
 
     /// The chunk's neurons among those of all heads.
-    fn place(&self, neurons_per_head: usize) -> Range<usize> {
+    pub(super) fn place(&self, neurons_per_head: usize) -> Range<usize> {
         let first = self.head * neurons_per_head + self.neurons.start;
         first..first + self.neurons.len()
+    }
+
+    /// Whether less than a share of the neurons, in percent, were active at a level for the token before. It tells which
+    /// way is faster now; the result is the same.
+    #[inline(always)]
+    pub(super) fn is_quiet(&self, level: usize, percent: usize) -> bool {
+        self.active[level][0] * 100 < self.lanes.len() * self.neurons.len() * percent
+    }
+
+    /// The read of this chunk's memory by a lane's x, then its write and its decay.
+    #[inline(always)]
+    pub(super) fn recall<S: Simd>(
+        &mut self,
+        simd: S,
+        weights: &Weights,
+        stream: &Stream,
+        [level, index]: [usize; 2],
+    ) {
+        let (sizes, rows) = (weights.sizes(), weights.rows_of_neuron());
+        let place = self.place(sizes.neurons);
+        let first = place.start;
+        let lane = &mut self.lanes[index];
+        let (cos, sin) = stream.angles(index, weights.turns.len());
+        let own = self.neurons.start * rows / 2..self.neurons.end * rows / 2;
+        lane.read.fill(Line::default());
+        let query = Query {
+            x: &lane.x,
+            pairs: match weights.further {
+                None => lane.pairs.entries(),
+                Some(_) => lane.active.entries(),
+            },
+            cos: &cos[own.clone()],
+            sin: &sin[own],
+            further: weights.further.as_ref().map(|further| &further[place]),
+            v: &stream.v[index * sizes.row()..][..sizes.row()],
+            seed: mix(mix(stream.positions[index]) ^ (first * sizes.levels + level) as u64),
+        };
+        self.memory
+            .recall(simd, [level, index], &query, &stream.recent, &mut lane.read);
+        self.active[level][0] += lane.active.len;
+        if let Some(left) = weights.left.get(self.head) {
+            self.memory.fade(level, index, *left);
+        }
     }
 }
 
@@ -136,6 +189,7 @@ impl Kernel for FirstHalf<'_> {
         match &self.weights.matrices {
             Matrices::F32(matrices) => self.with(simd, &matrices.decoder_x),
             Matrices::Bf16(matrices) => self.with(simd, &matrices.decoder_x),
+            Matrices::LowBit(matrices) => self.in_whole_numbers(simd, matrices),
         }
     }
 }
@@ -150,44 +204,16 @@ impl FirstHalf<'_> {
             level,
         } = self;
         let sizes = weights.sizes();
-        let place = chunk.place(sizes.neurons);
-        let decoder_x = decoder_x.part(place.clone());
-        // The activity at this level for the token before tells which way is faster now; the result is the same.
-        let entries = chunk.lanes.len() * chunk.neurons.len();
-        let sparse = chunk.active[level][0] * 100 < entries * R::SPARSE;
-        let (pairs, rows) = (weights.turns.len(), weights.rows_of_neuron());
-        let own = chunk.neurons.start * rows / 2..chunk.neurons.end * rows / 2;
-        let further = weights.further.as_ref().map(|further| &further[place.clone()]);
+        let decoder_x = decoder_x.part(chunk.place(sizes.neurons));
+        let sparse = chunk.is_quiet(level, R::SPARSE);
         chunk.active[level][0] = 0;
         let streams = stream
             .v
             .chunks_exact(sizes.row())
             .zip(stream.coarse_v.chunks_exact(sizes.coarse_row()));
         for (index, (v, z)) in streams.enumerate() {
-            let (cos, sin) = stream.angles(index, pairs);
-            let lane = &mut chunk.lanes[index];
-            lane.perceive(simd, decoder_x, v, sparse.then_some(z));
-            lane.read.fill(Line::default());
-            let query = Query {
-                x: &lane.x,
-                pairs: if further.is_some() {
-                    lane.active.entries()
-                } else {
-                    lane.pairs.entries()
-                },
-                cos: &cos[own.clone()],
-                sin: &sin[own.clone()],
-                further,
-                v,
-                seed: mix(mix(stream.positions[index]) ^ (place.start * sizes.levels + level) as u64),
-            };
-            chunk
-                .memory
-                .recall(simd, [level, index], &query, &stream.recent, &mut lane.read);
-            chunk.active[level][0] += lane.active.len;
-            if let Some(left) = weights.left.get(chunk.head) {
-                chunk.memory.fade(level, index, *left);
-            }
+            chunk.lanes[index].perceive(simd, decoder_x, v, sparse.then_some(z));
+            chunk.recall(simd, weights, stream, [level, index]);
         }
     }
 }
@@ -196,7 +222,7 @@ impl Lane {
     /// `x = relu(v decoder_x)`, and the list of active neurons; with a coarse copy of v the neurons are prefiltered
     /// first.
     #[inline(always)]
-    fn perceive<S: Simd, R: Stored>(
+    pub(super) fn perceive<S: Simd, R: Stored>(
         &mut self,
         simd: S,
         decoder_x: NeuronSlice<'_, R>,
@@ -229,6 +255,12 @@ impl Lane {
                 }
             }
         }
+        self.list_active(simd);
+    }
+
+    /// `x = relu(x)`, and the list of active neurons and pairs.
+    #[inline(always)]
+    pub(super) fn list_active<S: Simd>(&mut self, simd: S) {
         self.active.len = 0;
         self.pairs.len = 0;
         for strip in 0..self.x.len() {
@@ -260,6 +292,7 @@ impl Kernel for SecondHalf<'_> {
         match &self.weights.matrices {
             Matrices::F32(matrices) => self.with(simd, matrices),
             Matrices::Bf16(matrices) => self.with(simd, matrices),
+            Matrices::LowBit(matrices) => self.in_whole_numbers(simd, matrices),
         }
     }
 }
@@ -296,7 +329,7 @@ impl SecondHalf<'_> {
 impl Lane {
     /// Lists the neurons with `y = relu(a decoder_y) x > 0`; with a coarse copy of a they are prefiltered first.
     #[inline(always)]
-    fn fire<S: Simd, R: Stored>(
+    pub(super) fn fire<S: Simd, R: Stored>(
         &mut self,
         simd: S,
         decoder_y: NeuronSlice<'_, R>,
@@ -325,7 +358,7 @@ impl Lane {
 
     /// `u = sum of y encoder` over the neurons with active y.
     #[inline(always)]
-    fn speak<S: Simd, R: Stored>(&mut self, simd: S, encoder: &[R]) {
+    pub(super) fn speak<S: Simd, R: Stored>(&mut self, simd: S, encoder: &[R]) {
         let size = R::size(self.u.len());
         self.u.fill(Line::default());
         let fired = self.fired.entries();
@@ -355,6 +388,10 @@ impl Kernel for Readout<'_> {
         match &self.weights.matrices {
             Matrices::F32(matrices) => self.with(simd, &matrices.lm_head),
             Matrices::Bf16(matrices) => self.with(simd, &matrices.lm_head),
+            Matrices::LowBit(matrices) => match &matrices.lm_head {
+                FloatRows::F32(lm_head) => self.with(simd, lm_head),
+                FloatRows::Bf16(lm_head) => self.with(simd, lm_head),
+            },
         }
     }
 }
@@ -376,7 +413,7 @@ impl Readout<'_> {
 
 /// Prefetches every cache line of a row.
 #[inline(always)]
-pub(super) fn fetch<S: Simd, R: Stored>(simd: S, row: &[R]) {
+pub(super) fn fetch<S: Simd, R>(simd: S, row: &[R]) {
     row.iter().for_each(|line| simd.prefetch(line));
 }
 

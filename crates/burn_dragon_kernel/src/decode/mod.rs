@@ -20,6 +20,9 @@
 //! Weights and memory may be in bf16, with arithmetic in f32 (`stored.rs`). Memory in bf16 is written once in 16 tokens
 //! (`carried.rs`).
 //!
+//! Matrices may be in whole numbers, and so may what they are multiplied by (`low_bit/`): another function, with another
+//! definition.
+//!
 //! Decay does not touch all rows either. A memory is its rows times a scale, which decreases with every token. A write
 //! is divided by the scale. Once the scale is small, all rows are multiplied by it.
 //!
@@ -35,6 +38,7 @@ mod cpu;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(crate) mod cube;
 pub(crate) mod device;
+mod low_bit;
 mod memory;
 #[cfg(test)]
 mod precision_tests;
@@ -51,6 +55,7 @@ mod work_queue;
 mod workers;
 
 pub use device::{Ahead, DeviceDecode, DeviceParameters, Drawn};
+pub use low_bit::{InputGroups, LowBit, NeuronInput, RowInput};
 pub use weights::{DecodeKeys, Parameters, Sizes, Weights};
 
 use crate::activity::Activity;

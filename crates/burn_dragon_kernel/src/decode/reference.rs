@@ -27,6 +27,36 @@ impl State {
 
 /// Reads one token of each lane and returns the logits of the next token, `[B, V]`.
 pub fn step(model: &Parameters<'_>, state: &mut State, tokens: &[u32]) -> Vec<f64> {
+    step_with(model, &Inputs::EXACT, state, tokens)
+}
+
+/// What the matrices are multiplied by, functions of what they would be otherwise.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    /// Of the stream, `[D]`.
+    pub(super) v: &'a dyn Fn(&[f64]) -> Vec<f64>,
+    /// Of a head's read, `[D]`.
+    pub(super) a: &'a dyn Fn(&[f64]) -> Vec<f64>,
+    /// Of y, `[H, N]`.
+    pub(super) y: &'a dyn Fn(&[f64]) -> Vec<f64>,
+}
+
+impl Inputs<'_> {
+    /// The numbers themselves.
+    const EXACT: Self = Self {
+        v: &<[f64]>::to_vec,
+        a: &<[f64]>::to_vec,
+        y: &<[f64]>::to_vec,
+    };
+}
+
+/// The same with other inputs of the matrices; the memory is asked with x and written with the stream itself.
+pub(super) fn step_with(
+    model: &Parameters<'_>,
+    inputs: &Inputs<'_>,
+    state: &mut State,
+    tokens: &[u32],
+) -> Vec<f64> {
     let Sizes {
         heads, width, vocab, ..
     } = model.sizes;
@@ -42,6 +72,7 @@ pub fn step(model: &Parameters<'_>, state: &mut State, tokens: &[u32]) -> Vec<f6
         for rho in &mut state.rho {
             let u = level(
                 model,
+                inputs,
                 &v,
                 &mut rho[lane * block..][..block],
                 state.positions[lane],
@@ -59,20 +90,20 @@ pub fn step(model: &Parameters<'_>, state: &mut State, tokens: &[u32]) -> Vec<f6
 }
 
 /// Contribution of a level to the stream of one lane, `[D]`; writes to `rho`, `[H, K, D]`.
-fn level(model: &Parameters<'_>, v: &[f64], rho: &mut [f64], position: u64) -> Vec<f64> {
+fn level(model: &Parameters<'_>, inputs: &Inputs<'_>, v: &[f64], rho: &mut [f64], position: u64) -> Vec<f64> {
     let Sizes {
         heads,
         neurons,
         width,
         ..
     } = model.sizes;
-    let mut u = vec![0.0; width];
+    let (seen, mut y) = ((inputs.v)(v), Vec::with_capacity(heads * neurons));
     for head in 0..heads {
         let of_head = head * neurons * width;
         let decoder_x = &model.decoder_x[of_head..][..neurons * width];
         let decoder_y = &model.decoder_y[of_head..][..neurons * width];
         let x: Vec<f64> = (0..neurons)
-            .map(|n| column(v, decoder_x, neurons, n).max(0.0))
+            .map(|n| column(&seen, decoder_x, neurons, n).max(0.0))
             .collect();
         let mut read = vec![0.0; width];
         let [queries, keys] = queries_and_keys(model, head, &x, position);
@@ -86,12 +117,13 @@ fn level(model: &Parameters<'_>, v: &[f64], rho: &mut [f64], position: u64) -> V
         if let Some(slope) = model.slopes.get(head) {
             rows.iter_mut().for_each(|entry| *entry *= (-slope).exp());
         }
-        let a = norm(&read, model.eps);
-        for (n, x) in x.iter().enumerate() {
-            let y = column(&a, decoder_y, neurons, n).max(0.0) * x;
-            let row = &model.encoder[of_head + n * width..][..width];
-            u.iter_mut().zip(row).for_each(|(u, e)| *u += y * f64::from(*e));
-        }
+        let a = (inputs.a)(&norm(&read, model.eps));
+        let gated = |(n, x): (usize, &f64)| column(&a, decoder_y, neurons, n).max(0.0) * x;
+        y.extend(x.iter().enumerate().map(gated));
+    }
+    let mut u = vec![0.0; width];
+    for (y, row) in (inputs.y)(&y).iter().zip(model.encoder.chunks_exact(width)) {
+        u.iter_mut().zip(row).for_each(|(u, e)| *u += y * f64::from(*e));
     }
     u
 }

@@ -3,12 +3,14 @@
 use super::angles::Angles;
 use super::carried::Recent;
 use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
+use super::low_bit::{LowBitStacks, Speech, WholeInputs};
 use super::prefilter::Coarsen;
 use super::row::{Join, add, norm};
 use super::simd::{Isa, LINE, Line, Shorts};
 use super::weights::{Sizes, Weights};
 use super::work_queue::{End, MOST_PARTS, WorkItem, WorkQueue};
 use super::workers::{Help, Work};
+use crate::low_bit::GROUP;
 use crate::matrix::Precision;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -28,6 +30,7 @@ pub(super) struct TokenStep {
     chunks: Vec<Mutex<Chunk>>,
     readouts: Vec<Mutex<Vocabulary>>,
     queue: WorkQueue,
+    speaks_apart: bool, // a phase of its own
     help: Help,
 }
 
@@ -38,10 +41,12 @@ struct Vocabulary {
     logits: Vec<f32>, // [B, tokens]
 }
 
-/// Work of a phase. Phase 2l is the first half of level l, 2l + 1 the second, 2L the readout, 2L + 1 nothing.
+/// Work of a phase: level by level its first half and its second, then the readout, and nothing. Where y of all chunks must
+/// be known before any is used, its use is a phase of its own.
 enum Phase {
     First(usize),
     Second(usize),
+    Speech(usize),
     Readout,
     Rest,
 }
@@ -56,8 +61,14 @@ impl TokenStep {
             vocab,
             ..
         } = sizes;
+        let groups = if weights.matrices.low_bit().is_some() {
+            GROUP
+        } else {
+            LINE
+        };
+        let chunk = part(neurons, width, heads).next_multiple_of(groups);
         let chunks: Vec<_> = (0..heads)
-            .flat_map(|head| ranges(neurons, part(neurons, width, heads)).map(move |range| (head, range)))
+            .flat_map(|head| ranges(neurons, chunk).map(move |range| (head, range)))
             .enumerate()
             .map(|(index, place)| Mutex::new(Chunk::new(&weights, lanes, memory, index, place)))
             .collect();
@@ -80,9 +91,11 @@ impl TokenStep {
                 sin: vec![0.0; lanes * weights.turns.len()],
                 positions: vec![0; lanes],
                 recent: Recent::new(sizes, lanes, memory),
+                whole: WholeInputs::new(&weights, lanes),
             }),
             queue: WorkQueue::default(),
             help: Help::at_most(chunks.len() - 1),
+            speaks_apart: weights.matrices.low_bit().is_some_and(LowBitStacks::speaks_apart),
             chunks,
             readouts,
             weights,
@@ -106,6 +119,7 @@ impl TokenStep {
                 .map(|part| Mutex::new(lock(part).clone()))
                 .collect(),
             queue: WorkQueue::default(),
+            speaks_apart: self.speaks_apart,
             help: self.help.fork(),
         }
     }
@@ -170,6 +184,14 @@ impl TokenStep {
                     level,
                 });
             }
+            Phase::Speech(_) => {
+                let chunk = &mut *lock(&self.chunks[index]);
+                self.isa.run(Speech {
+                    weights,
+                    stream,
+                    chunk,
+                });
+            }
             Phase::Readout => {
                 let Vocabulary { tokens, logits } = &mut *lock(&self.readouts[index]);
                 self.isa.run(Readout {
@@ -184,12 +206,14 @@ impl TokenStep {
     }
 
     fn phase(&self, phase: usize) -> Phase {
-        let halves = 2 * self.weights.sizes().levels;
-        match phase {
-            _ if phase > halves => Phase::Rest,
-            _ if phase == halves => Phase::Readout,
-            _ if phase.is_multiple_of(2) => Phase::First(phase / 2),
-            _ => Phase::Second(phase / 2),
+        let each = if self.speaks_apart { 3 } else { 2 };
+        let (levels, level) = (self.weights.sizes().levels, phase / each);
+        match phase % each {
+            0 if level == levels => Phase::Readout,
+            _ if level >= levels => Phase::Rest,
+            0 => Phase::First(level),
+            1 => Phase::Second(level),
+            _ => Phase::Speech(level),
         }
     }
 
@@ -206,14 +230,31 @@ impl TokenStep {
                 self.isa.run(add(a, &lane.read));
             }
         }
-        let Stream { a, coarse_a, .. } = &mut *stream;
-        for (a, z) in a
-            .chunks_exact_mut(row)
-            .zip(coarse_a.chunks_exact_mut(sizes.coarse_row()))
-        {
+        let Stream {
+            a, coarse_a, whole, ..
+        } = &mut *stream;
+        for a in a.chunks_exact_mut(row) {
             self.isa.run(norm(a, width, self.weights.eps));
-            self.isa.run(Coarsen { row: a, z });
         }
+        if whole.a.are_used() {
+            whole.a.quantise(self.isa, a);
+        } else {
+            self.coarsen(a, coarse_a);
+        }
+    }
+
+    /// The scales of y, after all of it is known.
+    fn gather_largest(&self) {
+        let mut stream = self.write();
+        let y = &mut stream.whole.y;
+        y.begin();
+        for chunk in &self.chunks {
+            let chunk = lock(chunk);
+            for (index, lane) in chunk.lanes.iter().enumerate() {
+                y.see(index, chunk.head, lane.largest());
+            }
+        }
+        y.end();
     }
 
     /// `v = norm(v + norm(sum of the chunks' u))` of each lane, after a level.
@@ -243,13 +284,20 @@ impl TokenStep {
         }
     }
 
-    /// The coarse copies of the stream.
-    fn coarsen_stream(&self, Stream { v, coarse_v, .. }: &mut Stream) {
+    /// The copies of the stream by which neurons are prefiltered, or the whole numbers that it is multiplied in.
+    fn coarsen_stream(&self, stream: &mut Stream) {
+        if stream.whole.v.are_used() {
+            stream.whole.v.quantise(self.isa, &stream.v);
+        } else {
+            self.coarsen(&stream.v, &mut stream.coarse_v);
+        }
+    }
+
+    /// Coarse copies of rows.
+    fn coarsen(&self, rows: &[Line], coarse: &mut [Shorts]) {
         let sizes = self.weights.sizes();
-        for (row, z) in v
-            .chunks_exact(sizes.row())
-            .zip(coarse_v.chunks_exact_mut(sizes.coarse_row()))
-        {
+        let coarse = coarse.chunks_exact_mut(sizes.coarse_row());
+        for (row, z) in rows.chunks_exact(sizes.row()).zip(coarse) {
             self.isa.run(Coarsen { row, z });
         }
     }
@@ -290,11 +338,12 @@ impl Work for TokenStep {
         if self.queue.finish() {
             match now {
                 Phase::First(_) => self.gather_reads(),
-                Phase::Second(level) => self.gather_speech(level),
+                Phase::Second(_) if self.speaks_apart => self.gather_largest(),
+                Phase::Second(level) | Phase::Speech(level) => self.gather_speech(level),
                 Phase::Readout | Phase::Rest => {}
             }
             let parts = match self.phase(phase + 1) {
-                Phase::First(_) | Phase::Second(_) => self.chunks.len(),
+                Phase::First(_) | Phase::Second(_) | Phase::Speech(_) => self.chunks.len(),
                 Phase::Readout => self.readouts.len(),
                 Phase::Rest => 0,
             };

@@ -1,5 +1,6 @@
 //! Matrices of a model, in the layout for one token at a time.
 
+use super::low_bit::{LowBit, LowBitStacks};
 use super::prefilter::Neurons;
 use super::row::norm;
 use super::simd::{COARSE, Isa, LINE, Line};
@@ -85,6 +86,11 @@ pub struct Parameters<'a> {
 impl Parameters<'_> {
     /// Panics unless every slice has its expected size.
     fn check(&self) {
+        self.check_but([false; 3]);
+    }
+
+    /// The same, but for those of `decoder_x`, `decoder_y` and `encoder` that are not used.
+    pub(super) fn check_but(&self, unused: [bool; 3]) {
         let Sizes {
             levels,
             heads,
@@ -101,14 +107,17 @@ impl Parameters<'_> {
             neurons.is_multiple_of(2),
             "decode: {neurons} neurons per head do not form pairs, expected an even number"
         );
-        for (what, given, expected) in [
-            ("embed", self.embed, vocab * width),
-            ("decoder_x", self.decoder_x, heads * width * neurons),
-            ("decoder_y", self.decoder_y, heads * width * neurons),
-            ("encoder", self.encoder, heads * neurons * width),
-            ("lm_head", self.lm_head, width * vocab),
+        let block = heads * width * neurons;
+        for (what, given, expected, unused) in [
+            ("embed", self.embed, vocab * width, false),
+            ("decoder_x", self.decoder_x, block, unused[0]),
+            ("decoder_y", self.decoder_y, block, unused[1]),
+            ("encoder", self.encoder, block, unused[2]),
+            ("lm_head", self.lm_head, width * vocab, false),
         ] {
-            crate::assert_shape("decode", what, [given.len()], [expected]);
+            if !unused {
+                crate::assert_shape("decode", what, [given.len()], [expected]);
+            }
         }
         crate::assert_shape(
             "decode",
@@ -146,11 +155,27 @@ pub struct Weights {
     pub(super) matrices: Matrices,
 }
 
-/// The matrices, in one of the precisions.
+/// The matrices, in one of the precisions, or some of them in whole numbers.
 #[derive(Debug)]
 pub(super) enum Matrices {
     F32(Stacks<Line>),
     Bf16(Stacks<Halves>),
+    LowBit(Box<LowBitStacks>),
+}
+
+impl Matrices {
+    /// The part in whole numbers.
+    pub(super) fn low_bit(&self) -> Option<&LowBitStacks> {
+        match self {
+            Self::F32(_) | Self::Bf16(_) => None,
+            Self::LowBit(stacks) => Some(stacks),
+        }
+    }
+
+    /// Lines of the sums of an encoder in whole numbers.
+    pub(super) fn sums(&self) -> usize {
+        self.low_bit().map_or(0, LowBitStacks::sums)
+    }
 }
 
 /// Matrices as stacks of rows.
@@ -164,20 +189,11 @@ pub(super) struct Stacks<R> {
 
 impl<R: Stored> Stacks<R> {
     fn new(parameters: &Parameters<'_>) -> Self {
-        let Sizes {
-            neurons,
-            width,
-            vocab,
-            ..
-        } = parameters.sizes;
-        let heads = |matrix: &[f32]| {
-            let heads = matrix.chunks_exact(width * neurons);
-            heads.flat_map(|head| columns(head, width, neurons)).collect()
-        };
+        let Sizes { width, vocab, .. } = parameters.sizes;
         let row = parameters.sizes.row();
         Self {
-            decoder_x: Neurons::new(heads(parameters.decoder_x), width),
-            decoder_y: Neurons::new(heads(parameters.decoder_y), width),
+            decoder_x: Neurons::new(neurons(parameters.decoder_x, parameters.sizes), width),
+            decoder_y: Neurons::new(neurons(parameters.decoder_y, parameters.sizes), width),
             encoder: R::pack(rows(parameters.encoder, width), row),
             lm_head: R::pack(columns(parameters.lm_head, width, vocab), row),
         }
@@ -191,6 +207,25 @@ impl Weights {
     /// If a size is 0, the neurons per head are odd, a slice has another size, or a slope is negative or NaN.
     pub fn new(parameters: &Parameters<'_>, precision: Precision) -> Self {
         parameters.check();
+        let matrices = match precision {
+            Precision::F32 => Matrices::F32(Stacks::new(parameters)),
+            Precision::Bf16 => Matrices::Bf16(Stacks::new(parameters)),
+        };
+        Self::with(parameters, matrices)
+    }
+
+    /// Copy of a model's parameters of which the matrices of `low_bit` are in whole numbers, and the others in a
+    /// precision. The slices of those that it replaces may be empty.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new), or if a matrix or an input does not fit the model's sizes.
+    pub fn low_bit(parameters: &Parameters<'_>, low_bit: LowBit, precision: Precision) -> Self {
+        let stacks = LowBitStacks::new(parameters, low_bit, precision);
+        Self::with(parameters, Matrices::LowBit(Box::new(stacks)))
+    }
+
+    /// The weights with these matrices.
+    fn with(parameters: &Parameters<'_>, matrices: Matrices) -> Self {
         let sizes = parameters.sizes;
         let eps = parameters.eps as f32;
         let mut embed = rows(parameters.embed, sizes.width);
@@ -204,18 +239,16 @@ impl Weights {
             turns: parameters.frequencies.turns().to_vec(),
             further: further(parameters),
             embed,
-            matrices: match precision {
-                Precision::F32 => Matrices::F32(Stacks::new(parameters)),
-                Precision::Bf16 => Matrices::Bf16(Stacks::new(parameters)),
-            },
+            matrices,
         }
     }
 
-    /// Precision of the matrices.
+    /// Precision of the matrices that are not in whole numbers.
     pub fn precision(&self) -> Precision {
-        match self.matrices {
+        match &self.matrices {
             Matrices::F32(_) => Precision::F32,
             Matrices::Bf16(_) => Precision::Bf16,
+            Matrices::LowBit(stacks) => stacks.lm_head.precision(),
         }
     }
 
@@ -243,7 +276,7 @@ fn further(parameters: &Parameters<'_>) -> Option<Vec<[f32; 2]>> {
 }
 
 /// Rows of `[count, D]`, each filled to whole lines.
-fn rows(matrix: &[f32], width: usize) -> Vec<Line> {
+pub(super) fn rows(matrix: &[f32], width: usize) -> Vec<Line> {
     let row = width.div_ceil(LINE);
     let mut lines = vec![Line::default(); matrix.len() / width * row];
     for (to, from) in lines.chunks_exact_mut(row).zip(matrix.chunks_exact(width)) {
@@ -254,8 +287,16 @@ fn rows(matrix: &[f32], width: usize) -> Vec<Line> {
     lines
 }
 
+/// The neurons of `[H, D, N]` as rows of whole lines.
+pub(super) fn neurons(matrix: &[f32], sizes: Sizes) -> Vec<Line> {
+    let heads = matrix.chunks_exact(sizes.width * sizes.neurons);
+    heads
+        .flat_map(|head| columns(head, sizes.width, sizes.neurons))
+        .collect()
+}
+
 /// The columns of `[D, columns]` as rows of whole lines.
-fn columns(matrix: &[f32], width: usize, columns: usize) -> Vec<Line> {
+pub(super) fn columns(matrix: &[f32], width: usize, columns: usize) -> Vec<Line> {
     let row = width.div_ceil(LINE);
     let mut lines = vec![Line::default(); columns * row];
     // A few columns at a time: they share cache lines.

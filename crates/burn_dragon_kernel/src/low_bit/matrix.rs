@@ -336,7 +336,14 @@ impl LowBitMatrix {
         &self.scales
     }
 
+    /// The scale of a neuron of a head.
+    #[inline(always)]
+    pub(crate) fn scale(&self, head: usize, neuron: usize) -> f32 {
+        self.scales[self.groups.of(head, neuron, self.shape[1])]
+    }
+
     /// The rows.
+    #[inline(always)]
     pub(crate) fn rows(&self) -> &WholeRows {
         &self.rows
     }

@@ -62,7 +62,7 @@ impl Quantise<'_> {
 
 /// The scale s of numbers that are not negative, of which the largest becomes `levels`.
 #[inline(always)]
-pub(crate) fn step_of_levels(levels: u8, largest: f32) -> f32 {
+pub(crate) fn scale_of_neurons(levels: u8, largest: f32) -> f32 {
     f32::from(levels) / largest.max(LEAST)
 }
 

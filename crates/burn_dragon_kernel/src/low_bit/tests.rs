@@ -1,7 +1,7 @@
 //! Quantisers and packed formats against published values, and integer products against their definition.
 
 use super::*;
-use crate::decode::simd::{Bytes, COARSE, Isa, Kernel, LINE, Shorts, Simd, Sums, Whole};
+use crate::decode::simd::{Bytes, COARSE, Isa, Kernel, LINE, Shorts, Simd, Sums};
 use crate::mix::mix;
 
 /// Whole numbers from `least` to `most`, a function of a seed.
@@ -81,10 +81,10 @@ fn activations_become_the_published_whole_numbers() {
     for levels in [Levels::Int8, Levels::Int4] {
         assert_eq!(quantise_row(&[0.0; 3], levels).0, [0; 3]);
     }
-    let scale = step_of_levels(255, 2.0);
+    let scale = scale_of_neurons(255, 2.0);
     let codes = [2.0, 1.0, 0.0, 0.5 / 127.5, 1.5 / 127.5].map(|y| quantise_neuron(y, scale));
     assert_eq!(codes, [255, 128, 0, 0, 2], "127.5, 0.5 and 1.5 are ties");
-    assert_eq!(quantise_neuron(0.0, step_of_levels(7, 0.0)), 0);
+    assert_eq!(quantise_neuron(0.0, scale_of_neurons(7, 0.0)), 0);
 }
 
 #[test]

@@ -17,6 +17,9 @@ const ZEROS: u8 = 0b01_01_01_01;
 pub(crate) struct Trits(pub(crate) [u8; BYTES]);
 
 impl Trits {
+    /// Trits in a block.
+    pub(crate) const BLOCK: usize = BLOCK;
+
     /// A block of zeros.
     pub(crate) const ZERO: Self = Self([ZEROS; BYTES]);
 
