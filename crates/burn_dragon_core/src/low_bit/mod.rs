@@ -15,17 +15,18 @@
 //! | quantisers of weights | `weights.rs` |
 //! | quantisers of activities | `activities.rs` |
 //! | Hadamard matrix | `hadamard.rs` |
-//! | straight-through gradient; groups of numbers that share a scale | `straight.rs`, `groups.rs` |
+//! | groups of numbers that share a scale | `groups.rs` |
+//! | straight-through gradient; rounding of y | the kernel's `level/levels.rs` |
 //!
 //! Weights are quantised once a pass, where [`Trunk`](crate::trunk::Trunk) makes the weights of its levels, so all forms of a level
-//! have them. With quantised activities a level runs by halves.
+//! have them. With quantised activities a level runs by halves,
+//! whose second rounds y itself.
 
 mod activities;
 mod config;
 mod groups;
 mod hadamard;
 mod rules;
-mod straight;
 mod weights;
 mod words;
 
