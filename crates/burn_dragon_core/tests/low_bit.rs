@@ -542,13 +542,13 @@ fn what_a_gradient_takes() {
     use burn_dragon_core::api::Precision;
     use burn_dragon_core::api::low_bit::ActFormat;
     let weights_alone = table(Protocol::BitnetB158, |quant| {
-        quant.act_format = Some(ActFormat::Fp16)
+        quant.act_format = Some(ActFormat::Fp16);
     });
     let decoders = table(Protocol::BitnetB158, |quant| {
         quant.target_modules = Target::ALL[..2].to_vec();
     });
     let heads = table(Protocol::BitnetB158, |quant| {
-        quant.act_grouping = ActGrouping::PerHeadGroup
+        quant.act_grouping = ActGrouping::PerHeadGroup;
     });
     let rms = NormConfig {
         kind: NormKind::Rms,
