@@ -194,7 +194,7 @@ impl Cost {
     ///
     /// | | |
     /// |---|---|
-    /// | weights, two moments, weights neuron by neuron | `3 P + 3 n d` |
+    /// | weights, two moments, weights neuron by neuron | `3 P + 3 n d`, and `3 n d` quantised ones |
     /// | gradients so far and of this level, its parts for each group of lanes | `(2 + groups) 3 n d + 2 V d` |
     /// | each level keeps its streams, and what each head read with its scores | `L B T (2 d + H (d + C + 1))` |
     /// | what each head adds to the width, and passes on | `B T (H + 5) d` |
@@ -223,7 +223,9 @@ impl Cost {
     /// Weights, moments and gradients, in f32 values.
     fn trained(&self, lanes: usize) -> Count {
         let groups = LEVEL_TASKS.div_ceil(self.trunk.n_heads.max(1)).min(lanes);
-        of(3) * self.numbers + (of(3) + of(groups)) * of(3) * self.block() + of(2) * self.readout()
+        let quantised = of(usize::from(self.trunk.low_bit().is_some())) * of(3) * self.block();
+        let gradients = (of(3) + of(groups)) * of(3) * self.block() + of(2) * self.readout();
+        of(3) * self.numbers + gradients + quantised
     }
 
     /// Logits and the window's angles, in f32 values.
@@ -266,12 +268,15 @@ impl Cost {
     }
 
     /// Tensors that a level keeps where no kernel makes all of it, in f32 values: queries, keys with their parts, and scores; with
-    /// thresholds or a neuron recurrence also activities, drives and gates.
+    /// thresholds, a neuron recurrence or a y quantised in groups also activities, drives and gates.
     fn in_tensors(&self, rows: Count, tokens: usize) -> Count {
         let c = &self.trunk;
         let pairs = c.positions.is_of_pairs();
-        let firing = c.init.firing.is_some() || c.neuron_recurrence.is_some();
-        if pairs && !firing && c.norm.is_plain() {
+        let low_bit = c.low_bit();
+        let in_groups = low_bit.is_some_and(|low_bit| low_bit.has_y_in_groups());
+        let firing = c.init.firing.is_some() || c.neuron_recurrence.is_some() || in_groups;
+        let halves = low_bit.is_some_and(|low_bit| low_bit.has_activities()) || !c.norm.is_plain();
+        if pairs && !firing && !halves {
             return of(0);
         }
         let neuron_wide = if pairs { 2 } else { 12 } + if firing { 4 } else { 0 };

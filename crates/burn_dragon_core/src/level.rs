@@ -11,8 +11,8 @@
 //! |---|---|
 //! | a read of the kernel's, keys of pairs, a layer norm that learns nothing | as one operation of the kernel |
 //! | another read, keys or norm | by halves: the kernel's, with the read and its norm in tensor operations between them |
-//! | quantised v or a ([low bits](crate::low_bit)) | the same |
-//! | quantised y, thresholds of neurons, or activities to be seen | by its definition in tensor operations |
+//! | quantised activities ([low bits](crate::low_bit)) | the same; the second half rounds y |
+//! | thresholds of neurons, or activities to be seen | by its definition in tensor operations |
 
 use crate::initial::Thresholds;
 use crate::low_bit::Quantisers;
@@ -114,9 +114,8 @@ impl Level {
     ) -> Contribution {
         let is_fused = self.keys.are_pairs() && self.norm.is_plain() && self.quantisers.are_none();
         let reach = self.read.rule().reach().filter(|_| is_fused);
-        let has_kernel = self.thresholds.is_none() && self.quantisers.levels().is_none();
         match reach {
-            _ if view == View::Activities || !has_kernel => self.defined(v, rho, dropout, view),
+            _ if view == View::Activities || self.thresholds.is_some() => self.defined(v, rho, dropout, view),
             Some(reach) => seen(level(self.input(v, rho, dropout, view, reach))),
             None => self.by_halves(v, rho, dropout, view),
         }
@@ -189,6 +188,7 @@ impl Level {
             v: seen_v,
             weights: self.weights.clone(),
             norm,
+            levels: self.quantisers.levels(),
             dropout,
             precision: self.precision,
             count: view == View::Shares,

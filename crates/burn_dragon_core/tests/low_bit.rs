@@ -462,7 +462,7 @@ fn a_model_without_it_has_the_json_that_it_had_and_tables_without_meaning_are_re
     let config = read(&all).unwrap();
     assert_eq!(
         config.trunk().low_bit().unwrap().in_words(),
-        "decoder_x int8, decoder_y packed2, v int8, a int8, y in 127 levels; levels run in plain tensor operations"
+        "decoder_x int8, decoder_y packed2, v int8, a int8, y in 127 levels; levels run by halves"
     );
     // A table that is switched off means nothing, whatever it says.
     let off = read(r#"{"enable":false}"#).unwrap();
@@ -532,4 +532,79 @@ fn a_model_without_it_has_the_json_that_it_had_and_tables_without_meaning_are_re
 
 fn config_of(protocol: Protocol) -> DragonConfig {
     config(table(protocol, |_| ()))
+}
+
+/// What the gradient of a trunk of 4 levels, D128, n4096 takes on 8 x 256 tokens:
+/// `cargo test -p burn_dragon_core --test low_bit -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn what_a_gradient_takes() {
+    use burn_dragon_core::api::Precision;
+    use burn_dragon_core::api::low_bit::ActFormat;
+    let weights_alone = table(Protocol::BitnetB158, |quant| {
+        quant.act_format = Some(ActFormat::Fp16);
+    });
+    let decoders = table(Protocol::BitnetB158, |quant| {
+        quant.target_modules = Target::ALL[..2].to_vec();
+    });
+    let heads = table(Protocol::BitnetB158, |quant| {
+        quant.act_grouping = ActGrouping::PerHeadGroup;
+    });
+    let rms = NormConfig {
+        kind: NormKind::Rms,
+        affine: false,
+    };
+    let cases = [
+        ("plain", None, NormConfig::default()),
+        ("plain, rms norm", None, rms),
+        ("b1.58, weights alone", Some(weights_alone), NormConfig::default()),
+        ("b1.58, decoders alone", Some(decoders), NormConfig::default()),
+        ("b1.58, y by head", Some(heads), NormConfig::default()),
+        (
+            "b1.58",
+            Some(table(Protocol::BitnetB158, |_| ())),
+            NormConfig::default(),
+        ),
+        (
+            "v2",
+            Some(table(Protocol::BitnetV2Exp, |_| ())),
+            NormConfig::default(),
+        ),
+    ];
+    for precision in [Precision::F32, Precision::Bf16] {
+        for (what, quant, norm) in &cases {
+            let config = DragonConfig {
+                quant: quant.clone(),
+                norm: *norm,
+                ..DragonConfig::small()
+            };
+            let config = config.trunk();
+            let trunk = Trunk::new(&config, 9, &Device::flex().autodiff()).unwrap();
+            let v: Tensor<4> = Tensor::random(
+                [8, 1, 256, 128],
+                burn::tensor::Distribution::Normal(0.0, 1.0),
+                &Device::flex(),
+            );
+            let mut times: Vec<f64> = (0..5)
+                .map(|_| {
+                    let pass = Pass {
+                        precision,
+                        dropout_seed: Some(1),
+                        ..Pass::default()
+                    };
+                    let start = std::time::Instant::now();
+                    let output = trunk.forward(v.clone().autodiff(), pass);
+                    let gradients = output.square().sum().backward();
+                    assert!(trunk.encoder.val().grad(&gradients).is_some());
+                    start.elapsed().as_secs_f64()
+                })
+                .collect();
+            times.sort_by(f64::total_cmp);
+            println!(
+                "{precision:?} {what}: {:.0} ms, best {:.0}",
+                1e3 * times[2],
+                1e3 * times[0]
+            );
+        }
+    }
 }

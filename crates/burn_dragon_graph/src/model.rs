@@ -296,6 +296,7 @@ impl GraphDragon {
             v: s.clone(),
             weights: weights.clone(),
             norm: Some(eps),
+            levels: None,
             dropout: seed.map(|seed| DropoutMask::new(derive(seed, "level", 0, level as u64), rate)),
             precision: pass.precision,
             count: false,

@@ -45,6 +45,7 @@ impl DragonBackend for CubeBackend {
                 matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
             }
             Operation::PartitionLevel
+            | Operation::SpeakInLevels
             | Operation::Sinkhorn
             | Operation::Hyper
             | Operation::PolarScores

@@ -117,7 +117,9 @@ pub mod api {
     pub use crate::instructions::{Instructions, UnknownInstructions};
     pub use crate::join::join;
     pub use crate::kernels::Kernels;
-    pub use crate::level::{LevelInput, LevelOutput, LevelWeights, SpeakInput, level, perceive, speak};
+    pub use crate::level::{
+        LevelInput, LevelOutput, LevelWeights, Levels, SharedScale, SpeakInput, level, perceive, speak,
+    };
     pub use crate::local_grid::{
         Border, Grid, LocalGridInput, LocalGridOutput, NeighbourShape, Neighbourhood, local_grid,
         local_grid_read, local_grid_write,
@@ -181,7 +183,7 @@ pub mod api {
         pub use crate::hyper::reference as hyper_reference;
         pub use crate::join::reference as join_reference;
         pub use crate::level::reference as level_reference;
-        pub use crate::level::{chunk_length, gpu_chunk_length};
+        pub use crate::level::{chunk_length, gpu_chunk_length, straight_through};
         pub use crate::local_grid::reference as local_grid_reference;
         pub use crate::mix::mix;
         pub use crate::newton_schulz::reference as newton_schulz_reference;

@@ -49,6 +49,13 @@ fn all() -> Vec<LanguageConfig> {
             final_factor,
             shape: DecayShape::Sqrt,
         },
+        Schedule::Bitnet {
+            warmup_steps,
+            drop_at: 0.5,
+            drop_factor: 0.7,
+            final_factor,
+            decay_factor: 0.1,
+        },
     ];
     let decays = [true, false]
         .into_iter()

@@ -182,6 +182,7 @@ impl<'a> Constraint<'a> {
             v: w,
             weights: weights.clone(),
             norm: Some(self.config.norm_eps),
+            levels: None,
             dropout,
             precision,
             count: false,

@@ -108,7 +108,7 @@ impl<'a, T: Task, U: Update<T>> BenchSteps<'a, T, U> {
         let propose = started.elapsed().as_secs_f64();
         self.step += 1;
         self.position.units += training.units_per_step(self.task.units_per_batch());
-        let model = self.update.apply(model, proposal, 1.0);
+        let model = self.update.apply(model, proposal, 1.0.into());
         let apply = started.elapsed().as_secs_f64() - propose;
         Ok((model, seen.loss, StepTime { propose, apply }))
     }

@@ -90,7 +90,7 @@ pub mod api {
     pub use crate::resume_point::ResumePoint;
     pub use crate::run::{RunFolder, RunInfo, RunOutcome, RunState};
     pub use crate::sample::{Sample, SampleFile};
-    pub use crate::schedule::{DecayShape, Schedule};
+    pub use crate::schedule::{DecayShape, Factors, Schedule};
     pub use crate::settings::{CheckpointConfig, Done, EvaluationConfig, EventFormat, TrainingConfig};
     pub use crate::task::{DataPosition, Evaluation, Loss, LossContext, Metrics, Scope, Task, TaskState};
     pub use crate::trainer::Trainer;

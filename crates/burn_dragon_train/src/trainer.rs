@@ -308,13 +308,13 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
             norm,
             mut metrics,
         } = seen;
-        let factor = self.plan.schedule.factor(step, session.total_steps);
+        let factors = self.plan.schedule.factors(step, session.total_steps);
         let judged = self.guard().zip(session.state.guard.as_mut());
         let judged = judged.map(|(config, memory)| guard.judge(config, memory, (loss, norm)));
         if let Some(found) = judged.transpose()?.flatten() {
             self.skip(&mut session, step + 1, found)?;
         } else {
-            session.model = session.update.apply(session.model, proposal, factor);
+            session.model = session.update.apply(session.model, proposal, factors);
             session.state.train_loss = loss;
             self.task
                 .after_update(&session.model, &mut session.carry, step + 1)?;
@@ -327,7 +327,8 @@ impl<'a, T: Task, U: Update<T>> Trainer<'a, T, U> {
         session
             .reporter
             .record_step(session.state.step, units, started.elapsed().as_secs_f64());
-        metrics.insert("learning_rate".into(), session.update.learning_rate() * factor);
+        let rate = session.update.learning_rate() * factors.learning;
+        metrics.insert("learning_rate".into(), rate);
         metrics.insert("gradient_norm".into(), norm);
         if let Some(memory) = &session.state.guard {
             metrics.insert("skipped".into(), memory.skipped as f64);

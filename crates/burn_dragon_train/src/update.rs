@@ -19,6 +19,7 @@ use crate::gradients::GradientSet;
 use crate::guard::Guard;
 use crate::optimizer::{self, Ema, Frozen, ModelOptimizer};
 use crate::plan::Plan;
+use crate::schedule::Factors;
 use crate::settings::TrainingConfig;
 use crate::step::{Seen, StepGradients, StepInput};
 use crate::task::Task;
@@ -53,8 +54,8 @@ pub trait Update<T: Task>: Debug + Sized {
         guard: &Guard,
     ) -> Result<(Seen, Self::Proposal), TrainError>;
 
-    /// The model after the update. `factor` is that of the schedule.
-    fn apply(&mut self, model: T::Model, proposal: Self::Proposal, factor: f64) -> T::Model;
+    /// The model after the update, with the factors of the schedule.
+    fn apply(&mut self, model: T::Model, proposal: Self::Proposal, factors: Factors) -> T::Model;
 
     /// Learning rate before the schedule's factor.
     fn learning_rate(&self) -> f64;
@@ -111,8 +112,8 @@ impl<T: Task> Update<T> for Backprop {
         Ok((seen, gradients))
     }
 
-    fn apply(&mut self, model: T::Model, gradients: GradientSet, factor: f64) -> T::Model {
-        let model = self.optimizer.step(model, gradients, factor);
+    fn apply(&mut self, model: T::Model, gradients: GradientSet, factors: Factors) -> T::Model {
+        let model = self.optimizer.step(model, gradients, factors);
         if let Some(ema) = &mut self.ema {
             ema.update(&self.optimizer.evaluated(model.clone()));
         }

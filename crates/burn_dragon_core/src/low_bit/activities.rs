@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | v, a | `int8` | `clip(round(x s), -128, 127)` with `s = 127 / max(max \|x\|, 1e-5)` | `codes / s` |
 //! | v, a | `int4_exp` | `clip(round(x sqrt 7 / beta), -8, 7)` with `beta = max(mean \|x\|, 1e-5)` | `codes beta / sqrt 7` |
-//! | y | so many levels | `round(y s)` with `s = levels / max(max y, 1e-5)` | `codes / s` |
+//! | y | so many levels: [`Levels`] | `round(y s)` with `s = levels / max(max y, 1e-5)` | `codes / s` |
 //!
 //! Means and maxima are over the numbers that share a scale, see [`ActGrouping`].
 
@@ -12,8 +12,9 @@ use super::config::{ActFormat, ActGrouping};
 use super::groups::{GROUP, LEAST, Statistic};
 use super::hadamard::Hadamard;
 use super::rules::LowBit;
-use super::straight::straight_through;
 use burn::tensor::{DType, Device, Tensor};
+use burn_dragon_kernel::api::expert::straight_through;
+use burn_dragon_kernel::api::{Levels, SharedScale};
 
 /// Quantisers of the activities of a pass; the default quantises nothing.
 #[derive(Clone, Debug, Default)]
@@ -50,23 +51,23 @@ impl Quantisers {
 
     /// Activity that the encoder is multiplied with, `[B, H, T, N]`.
     pub(crate) fn y(&self, y: Tensor<4>) -> Tensor<4> {
-        match self.low_bit {
-            Some(LowBit {
-                y: Some(levels),
-                act_grouping,
-                ..
-            }) => straight_through(y, |y| {
-                let per_unit = act_grouping.most_of_neurons(y.clone()).recip() * f64::from(levels);
-                (y * per_unit.clone()).round() / per_unit
-            }),
-            _ => y,
+        match self.levels() {
+            Some(levels) => levels.round(y),
+            None => y,
         }
     }
 
-    /// Number of levels of y, and what shares a scale; `None` if y is not quantised.
-    pub(crate) fn levels(&self) -> Option<(u32, ActGrouping)> {
-        self.low_bit
-            .and_then(|low_bit| Some((low_bit.y?, low_bit.act_grouping)))
+    /// Levels that y is rounded to; `None` if it is not quantised.
+    pub(crate) fn levels(&self) -> Option<Levels> {
+        let low_bit = self.low_bit?;
+        Some(Levels {
+            count: low_bit.y?,
+            shared: match low_bit.act_grouping {
+                ActGrouping::PerToken => SharedScale::Token,
+                ActGrouping::PerHeadGroup => SharedScale::Head,
+                ActGrouping::PerGroup => SharedScale::Group,
+            },
+        })
     }
 
     fn of_width(&self, x: Tensor<4>, format: fn(&LowBit) -> ActFormat) -> Tensor<4> {
@@ -111,15 +112,5 @@ impl ActGrouping {
             Self::PerToken | Self::PerHeadGroup => statistic.over(x, 3),
             Self::PerGroup => statistic.of_groups(x, GROUP),
         }
-    }
-
-    /// Largest of the neurons that share a scale, at least 1e-5, in a shape that expands to that of `y`, `[B, H, T, N]`.
-    fn most_of_neurons(self, y: Tensor<4>) -> Tensor<4> {
-        let most = match self {
-            Self::PerToken => y.max_dim(3).max_dim(1),
-            Self::PerHeadGroup => y.max_dim(3),
-            Self::PerGroup => Statistic::Largest.of_groups(y, GROUP),
-        };
-        most.clamp_min(LEAST)
     }
 }

@@ -16,10 +16,12 @@
 //! | matrices in whole numbers, for files and decoders | `matrices.rs` |
 //! | quantisers of activities | `activities.rs` |
 //! | Hadamard matrix | `hadamard.rs` |
-//! | straight-through gradient; groups of numbers that share a scale | `straight.rs`, `groups.rs` |
+//! | groups of numbers that share a scale | `groups.rs` |
+//! | straight-through gradient; rounding of y | the kernel's `level/levels.rs` |
 //!
 //! Weights are quantised once a pass, where [`Trunk`](crate::trunk::Trunk) makes the weights of its levels, so all forms of a level
-//! have them. With quantised activities a level runs by halves.
+//! have them. With quantised activities a level runs by halves,
+//! whose second rounds y itself.
 
 mod activities;
 mod config;
@@ -27,7 +29,6 @@ mod groups;
 mod hadamard;
 mod matrices;
 mod rules;
-mod straight;
 mod weights;
 mod words;
 

@@ -90,6 +90,11 @@ impl LowBit {
         self.y.is_some() || [self.v, self.a].iter().any(|format| *format != ActFormat::Fp16)
     }
 
+    /// Whether neurons of a head have scales of their own, which no kernel rounds with.
+    pub(crate) fn has_y_in_groups(&self) -> bool {
+        self.y.is_some() && self.act_grouping == ActGrouping::PerGroup
+    }
+
     fn check(&self, width: usize) -> Result<(), QuantError> {
         let weights = [self.decoder_x, self.decoder_y, self.encoder];
         if weights.iter().all(|format| *format == WeightFormat::Fp16) && !self.has_activities() {

@@ -11,9 +11,9 @@
 use super::config::{WeightFormat, WeightGrouping};
 use super::groups::{GROUP, LEAST, Statistic};
 use super::rules::LowBit;
-use super::straight::straight_through;
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::LevelWeights;
+use burn_dragon_kernel::api::expert::straight_through;
 
 /// A matrix as whole numbers, times what one is worth.
 #[derive(Clone, Debug)]

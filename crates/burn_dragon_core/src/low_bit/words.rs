@@ -58,10 +58,9 @@ impl LowBit {
             .map(|(name, format)| format!("{name} {format}"))
             .collect();
         parts.extend(self.y.map(|levels| format!("y in {levels} levels")));
-        let form = match (self.has_activities(), self.y) {
-            (false, _) => "levels run as ever",
-            (true, None) => "levels run by halves",
-            (true, Some(_)) => "levels run in plain tensor operations",
+        let form = match self.has_activities() {
+            false => "levels run as ever",
+            true => "levels run by halves",
         };
         format!("{}; {form}", parts.join(", "))
     }

@@ -2,6 +2,7 @@
 
 use crate::causal_read::Credit;
 use crate::dropout::DropoutMask;
+use crate::level::Levels;
 use crate::matrix::Precision;
 use crate::reach::Reach;
 use crate::retention::Resets;
@@ -124,6 +125,8 @@ pub(crate) struct SpeakOn<B: Backend> {
     pub(crate) read: FloatTensor<B>,
     /// Epsilon of the norm of the read; none if it is normed already.
     pub(crate) norm: Option<f64>,
+    /// Levels that y is rounded to, on a backend that does so; their scales are of tokens or of heads.
+    pub(crate) levels: Option<Levels>,
     pub(crate) dropout: Option<DropoutMask>,
     /// Whether active neurons are counted; a backend may count them anyway.
     #[cfg_attr(

@@ -47,6 +47,8 @@ pub(crate) enum Operation {
     Perceive,
     /// [`speak`](crate::level::speak()).
     Speak,
+    /// [`speak`](crate::level::speak()) that rounds y.
+    SpeakInLevels,
     /// [`norm`](crate::norm::norm()).
     Norm,
     /// [`join`](crate::join::join()).

@@ -11,6 +11,7 @@
 //! dv = dx decoder_x^T + S^T dr
 //! ```
 //!
+//! Where y is rounded, the gradient of the encoder is of what it is rounded to, and dy goes straight through.
 //! If only queries are credited, `M = dS` and dv is `dx decoder_x^T`. Decay is in `retention.rs`, as the gradient
 //! of its slopes.
 
@@ -191,10 +192,17 @@ pub(super) fn through_gate(
         scratch.fired.mark(x, count);
         head.open(&tile, a, &scratch.fired, gate);
         gated(gate, x, y);
+        let rounded = scratch.q.sized(if head.rounds() { y.len() } else { 0 });
+        if head.rounds() {
+            rounded.copy_from_slice(y);
+            head.round(&tile, rounded);
+            head.drop_out(&tile, rounded);
+        }
         head.drop_out(&tile, y);
         scratch.kept.mark(y, count);
         let rows = tile.start * width..tile.end * width;
-        head.add_outer(y, &scratch.kept, du, &mut part.encoder[rows.clone()]);
+        let spoken = if head.rounds() { &*rounded } else { &*y };
+        head.add_outer(spoken, &scratch.kept, du, &mut part.encoder[rows.clone()]);
         head.multiply_rows(du, head.rows(head.encoder, &tile), dy, Some(&scratch.kept));
         // The gate's buffer takes its own gradient, dx the gradient of x through it.
         gate_back(gate, x, y, dy, head.kept_scale(), dx);

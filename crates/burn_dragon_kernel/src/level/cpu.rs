@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     angles: Option<[FlexTensor; 2]>,
     /// Epsilon of the norm of reads; `None` if they are normed already.
     norm: Option<f32>,
+    /// Steps in a unit of y, `[B, H, T]`, if it is rounded.
+    pub(super) per_unit: Option<Arc<[f32]>>,
     dropout: Option<DropoutMask>,
     precision: Precision,
     windows: Arc<Windows>,
@@ -90,6 +92,7 @@ impl Prepared {
             weights: LaidOutWeights::of(half.weights, half.sizes, fused),
             angles: None,
             norm: None,
+            per_unit: None,
             dropout: None,
             precision: half.precision,
             windows: Arc::new(windows),
@@ -111,6 +114,7 @@ impl Prepared {
                 sin: sin.storage(),
             }),
             norm: self.norm,
+            per_unit: self.per_unit.as_deref(),
             dropout: self.dropout,
             precision: self.precision,
             windows: &self.windows,
@@ -336,7 +340,8 @@ pub(super) fn second_half(head: &Head<'_>, scratch: &mut Scratch, read: &Read, u
         scratch.kept.mark(y, tile.len());
         active[0] += scratch.fired.active();
         active[1] += scratch.kept.active();
-        if head.drop_out(&tile, y) {
+        // Both make zeros, which products skip.
+        if head.round(&tile, y) | head.drop_out(&tile, y) {
             scratch.kept.mark(y, tile.len());
         }
         head.add_to_width(y, &scratch.kept, head.rows(head.encoder, &tile), u);

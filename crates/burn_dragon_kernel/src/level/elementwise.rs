@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::instructions::Instructions;
-use crate::simd::vectorized;
+use crate::simd::{self, vectorized};
 
 vectorized! {
     /// `x = max(x, 0)`.
@@ -18,6 +18,16 @@ vectorized! {
     /// `y = max(gate, 0) x`.
     gated(gate: &[f32], x: &[f32], y: &mut [f32]) {
         gate.iter().zip(x).zip(y).for_each(|((gate, x), y)| *y = gate.max(0.0) * x);
+    }
+
+    /// `y = round(y per_unit) / per_unit`, half to even.
+    round_to_units(y: &mut [f32], per_unit: f32) {
+        y.iter_mut().for_each(|y| *y = (*y * per_unit).round_ties_even() / per_unit);
+    }
+
+    /// The largest number of a row.
+    largest(row: &[f32]) -> f32 {
+        simd::largest(row)
     }
 
     /// Gradients of `y = gate x`, whose own gradient is `scale dy`: `dx = scale dy gate`, and the gate's buffer takes

@@ -5,9 +5,10 @@
 
 use super::backward::{through_gate, through_x};
 use super::cpu::{Forward, OfHead, Prepared, second_half};
-use super::elementwise::where_active;
+use super::elementwise::{gate, largest, where_active};
 use super::gradients::{GradientLayout, Gradients, HeadGradients, gather};
 use super::head::{Head, Operands};
+use super::levels::{LEAST, Levels, SharedScale};
 use super::read::Read;
 use super::scratch::{Scratch, with_scratch};
 use crate::backend::level::{HalfOn, LevelRun, Sizes, SpeakOn};
@@ -132,9 +133,13 @@ pub(crate) struct Spoken {
 
 /// Contribution of a level, from its read.
 pub(crate) fn speak(input: SpeakOn<Flex>, keep: bool) -> LevelRun<Flex, Spoken> {
-    let prepared = Prepared::speak(input.half, input.norm, input.dropout);
-    let (sizes, operands) = (prepared.sizes, prepared.operands());
+    let mut prepared = Prepared::speak(input.half, input.norm, input.dropout);
+    let sizes = prepared.sizes;
     let (read, size) = (contiguous(input.read), sizes.tokens * sizes.width);
+    prepared.per_unit = input
+        .levels
+        .map(|levels| per_unit(&prepared.operands(), read.storage(), levels));
+    let operands = prepared.operands();
     let heads: Vec<OfHead> = read
         .storage::<f32>()
         .par_chunks_exact(size)
@@ -148,6 +153,57 @@ pub(crate) fn speak(input: SpeakOn<Flex>, keep: bool) -> LevelRun<Flex, Spoken> 
         memory: None,
         active,
         kept: keep.then_some(Spoken { prepared, reads }),
+    }
+}
+
+/// Steps in a unit of y, `[B, H, T]`, from the reads, `[B, H, T, D]`.
+fn per_unit(operands: &Operands<'_>, read: &[f32], levels: Levels) -> Arc<[f32]> {
+    let Sizes {
+        heads, tokens, width, ..
+    } = operands.sizes;
+    let mut most = vec![LEAST; read.len() / width]; // [B, H, T]
+    let of_heads = most
+        .par_chunks_exact_mut(tokens)
+        .zip(read.par_chunks_exact(tokens * width));
+    of_heads.enumerate().for_each(|(index, (most, read))| {
+        let (lane, head) = (index / heads, index % heads);
+        let head = operands.head(lane, head);
+        with_scratch(|scratch| {
+            for window in operands.windows(lane) {
+                let rows = operands.sizes.rows_of(&window.tokens);
+                let (head, most) = (head.window(&window.tokens), &mut most[window.tokens.clone()]);
+                find_largest(&head, scratch, &normed(&head, &read[rows]), most);
+            }
+        });
+    });
+    if levels.shared == SharedScale::Token {
+        most.chunks_exact_mut(heads * tokens).for_each(|lane| {
+            for t in 0..tokens {
+                let of_token = (0..heads).map(|head| lane[head * tokens + t]);
+                let largest = of_token.fold(LEAST, f32::max);
+                (0..heads).for_each(|head| lane[head * tokens + t] = largest);
+            }
+        });
+    }
+    most.iter()
+        .map(|most| most.recip() * levels.count as f32)
+        .collect()
+}
+
+/// The largest y of each token of a window, if it is above what stands in `most`.
+fn find_largest(head: &Head<'_>, scratch: &mut Scratch, read: &Read, most: &mut [f32]) {
+    let Sizes { tokens, width, .. } = head.sizes;
+    let a = scratch.a.share(head.precision, &read.a[..tokens * width], width);
+    let v = scratch.v.share(head.precision, head.v, width);
+    for tile in head.sizes.tiles() {
+        let x = scratch.tile.sized(tokens * tile.len());
+        let y = scratch.y.sized(x.len());
+        head.project(&tile, v, x);
+        scratch.fired.mark(x, tile.len());
+        head.open(&tile, a, &scratch.fired, y);
+        gate(y, x);
+        let rows = y.chunks_exact(tile.len()).zip(&mut *most);
+        rows.for_each(|(row, most)| *most = most.max(largest(row)));
     }
 }
 

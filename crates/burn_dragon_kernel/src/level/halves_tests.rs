@@ -37,6 +37,7 @@ fn by_halves(input: LevelInput) -> LevelOutput {
         v: input.v,
         weights: input.weights,
         norm: Some(input.eps),
+        levels: None,
         dropout: input.dropout,
         precision: input.precision,
         count: input.count,
@@ -151,6 +152,7 @@ fn any_read_can_stand_between_the_halves() {
                 v: input.v,
                 weights: input.weights,
                 norm: Some(input.eps),
+                levels: None,
                 dropout: input.dropout,
                 precision: Precision::F32,
                 count: false,
@@ -191,6 +193,7 @@ fn the_gradient_of_what_was_read_is_that_of_the_definition() {
                     v: input.v.clone(),
                     weights: input.weights.clone(),
                     norm,
+                    levels: None,
                     dropout: input.dropout,
                     precision: Precision::F32,
                     count: false,
@@ -213,6 +216,91 @@ fn the_gradient_of_what_was_read_is_that_of_the_definition() {
             // Where a neuron of a gate is near its threshold, rounding decides: few of them.
             close("d read", &case, &found[1], &expected[1], 1e-3);
         }
+    }
+}
+
+/// y rounded to levels between the products, in windows and tiles too.
+#[test]
+fn what_is_spoken_in_levels_is_that_of_the_definition() {
+    let device = Device::flex().autodiff();
+    let long = Case {
+        lanes: 2,
+        heads: 2,
+        tokens: 401,
+        neurons: 1030,
+        width: 48,
+        dropout: Some(0.2),
+        apart: false,
+        quiet: 0.2,
+    };
+    for (index, case) in cases(30).chain([long]).enumerate() {
+        let input = case.input(&device);
+        let read = leaf(numbers(
+            [case.lanes, case.heads, case.tokens, case.width],
+            9,
+            3.0,
+            &device,
+        ));
+        let shared = [SharedScale::Token, SharedScale::Head, SharedScale::Group][index % 3];
+        let levels = Some(Levels {
+            count: [7, 127, 255][index / 3 % 3],
+            shared,
+        });
+        let spoken = |levels| SpeakInput {
+            read: read.clone(),
+            v: input.v.clone(),
+            weights: input.weights.clone(),
+            norm: Some(input.eps),
+            levels,
+            dropout: input.dropout,
+            precision: Precision::F32,
+            count: true,
+        };
+        let outcome = |output: LevelOutput| {
+            let u = output.u;
+            let found = (u.clone() * numbers(u.dims(), 5, 2.0, &device)).sum().backward();
+            let (weights, rows) = (&input.weights, |tensor: Option<Tensor<3>>| {
+                values(tensor.unwrap())
+            });
+            (
+                vec![
+                    values(u.inner()),
+                    values(read.grad(&found).unwrap()),
+                    values(input.v.grad(&found).unwrap()),
+                    rows(weights.decoder_x().grad(&found)),
+                    rows(weights.decoder_y().grad(&found)),
+                    values(weights.encoder().grad(&found).unwrap()),
+                ],
+                output.activity.unwrap(),
+            )
+        };
+        let (found, counted) = outcome(speak(spoken(levels)));
+        let (expected, _) = outcome(in_levels(spoken(levels)));
+        let (plain, counted_plain) = outcome(speak(spoken(None)));
+        assert_eq!(counted, counted_plain, "counts are of y before it is rounded");
+        // One sum in a thousand million is in the middle of two levels, and one gate at its threshold.
+        let tolerance = if case.tokens == 401 { 3e-3 } else { 1e-3 };
+        for (found, expected) in found.iter().zip(&expected) {
+            close("spoken in levels", &case, found, expected, tolerance);
+        }
+        if levels.is_some_and(|levels| levels.count == 7) && plain[0].iter().any(|u| *u != 0.0) {
+            let apart = found[0].iter().zip(&plain[0]).any(|(a, b)| (a - b).abs() > 1e-4);
+            assert!(apart, "{case:?}: seven levels are not many");
+        }
+    }
+}
+
+/// [`speak`] by its definition.
+fn in_levels(input: SpeakInput) -> LevelOutput {
+    let x = reference::perceive(input.v, &input.weights);
+    let a = crate::norm::norm(input.read, input.norm.unwrap());
+    let y = crate::gated_projection::gated_projection(a, input.weights.decoder_y().clone(), x.clone());
+    let activity = reference::activity(&x, &y);
+    let y = input.levels.unwrap().round(y);
+    LevelOutput {
+        u: reference::contribution(y, &input.weights, input.dropout.as_ref()),
+        memory: None,
+        activity: Some(activity),
     }
 }
 

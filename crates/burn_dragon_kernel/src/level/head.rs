@@ -5,7 +5,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::elementwise::fade;
-use super::elementwise::{norm_row, norm_row_back, relu};
+use super::elementwise::{norm_row, norm_row_back, relu, round_to_units};
 use super::fused::HeadPanels;
 #[cfg(target_arch = "x86_64")]
 use super::fused::{Angles as BlockAngles, Kept as BlockKept};
@@ -33,6 +33,8 @@ pub(super) struct Operands<'a> {
     /// `None`: no rotation.
     pub(super) angles: Option<Angles<'a>>,
     pub(super) norm: Option<f32>,
+    /// Steps in a unit of y, which is rounded to whole ones, `[B, H, T]`; `None`: it is not rounded.
+    pub(super) per_unit: Option<&'a [f32]>,
     pub(super) dropout: Option<DropoutMask>,
     pub(super) precision: Precision,
     pub(super) windows: &'a Windows,
@@ -87,6 +89,9 @@ impl<'a> Operands<'a> {
             powers: self.powers.map(|powers| powers.of_head(head)),
             credit: self.credit,
             slopes: self.slopes,
+            per_unit: self
+                .per_unit
+                .map(|steps| &steps[(lane * heads + head) * tokens..][..tokens]),
             dropout: self
                 .dropout
                 .map(|mask| (mask, ((lane * heads + head) * tokens * neurons) as u64)),
@@ -130,7 +135,8 @@ pub(super) struct Head<'a> {
     pub(super) precision: Precision,
     pub(super) powers: Option<&'a [f32]>, // what is left after 0, 1, 2 ... tokens; all, where there is none
     pub(super) credit: Credit,
-    pub(super) slopes: bool, // whether the gradient of the slope is wanted
+    pub(super) slopes: bool,     // whether the gradient of the slope is wanted
+    per_unit: Option<&'a [f32]>, // steps in a unit of y, [T]; none where it is not rounded
     dropout: Option<(DropoutMask, u64)>,
 }
 
@@ -147,6 +153,7 @@ impl<'a> Head<'a> {
             },
             v: &self.v[self.sizes.rows_of(tokens)],
             angles: self.angles.map(|of_head| of_head.part(angles)),
+            per_unit: self.per_unit.map(|steps| &steps[tokens.clone()]),
             dropout: self.dropout.map(|(mask, first)| (mask, first + before)),
             ..*self
         }
@@ -350,6 +357,21 @@ impl<'a> Head<'a> {
             .zip(a.chunks_exact(width))
             .zip(scale);
         rows.for_each(|((gradient, a), scale)| norm_row_back(gradient, a, *scale));
+    }
+
+    /// Whether y is rounded.
+    pub(super) fn rounds(&self) -> bool {
+        self.per_unit.is_some()
+    }
+
+    /// Rounds a tile of y to whole steps, if it is rounded; returns whether it is.
+    pub(super) fn round(&self, tile: &Range<usize>, y: &mut [f32]) -> bool {
+        let Some(per_unit) = self.per_unit else {
+            return false;
+        };
+        let rows = y.chunks_exact_mut(tile.len()).zip(per_unit);
+        rows.for_each(|(row, per_unit)| round_to_units(row, *per_unit));
+        true
     }
 
     /// Multiplies a tile by its dropout factors, if there are any; returns whether there are.

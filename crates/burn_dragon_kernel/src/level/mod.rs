@@ -27,6 +27,7 @@ mod gradients;
 mod graph;
 pub(crate) mod halves;
 mod head;
+mod levels;
 mod pattern;
 mod perceive;
 mod powers;
@@ -42,6 +43,7 @@ mod speak;
 mod weights;
 mod window;
 
+pub use levels::{Levels, SharedScale, straight_through};
 pub use perceive::perceive;
 pub use speak::{SpeakInput, speak};
 pub use weights::LevelWeights;

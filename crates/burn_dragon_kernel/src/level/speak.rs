@@ -3,7 +3,7 @@
 //! ```text
 //! a = norm(read);  x = relu(v decoder_x)            or a = read, if the caller has normed it
 //! y = relu(a decoder_y) * x
-//! u = sum over heads of dropout(y) encoder
+//! u = sum over heads of dropout(y) encoder           y rounded before, where levels are given
 //! ```
 //!
 //! On the processor in f32 it runs as tiles, as [`level`](crate::level) does. Its gradient is written by hand, and it
@@ -11,10 +11,11 @@
 //! before it: a [causal](crate::causal_read) one, a [full](crate::full_read) one, or the caller's own.
 
 use super::graph::{half, register};
-use super::{LevelOutput, LevelWeights, reference};
+use super::{LevelOutput, LevelWeights, Levels, SharedScale, reference};
 use crate::backend::level::{LevelRun, SpeakOn};
 use crate::backend::{DragonBackend, Operation, on_backends, record};
 use crate::dropout::DropoutMask;
+use crate::gated_projection::gated_projection;
 use crate::matrix::Precision;
 use crate::norm::norm;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -33,6 +34,8 @@ pub struct SpeakInput {
     pub weights: LevelWeights,
     /// Epsilon that the norm of the read adds to the variance; `None` if the read is normed already.
     pub norm: Option<f64>,
+    /// Levels that y is rounded to before dropout; `None` for no rounding. Counts are of y before it.
+    pub levels: Option<Levels>,
     /// Dropout mask of y; `None` for no dropout.
     pub dropout: Option<DropoutMask>,
     /// Precision of the factors in matrix products, as in [`LevelInput`](crate::level::LevelInput).
@@ -75,7 +78,12 @@ fn in_reference(input: SpeakInput) -> LevelOutput {
         Some(eps) => norm(read, eps),
         None => read,
     };
-    let (u, y) = reference::speak_normed(a, x.clone(), &weights, input.dropout.as_ref());
+    let y = gated_projection(a, weights.decoder_y().clone(), x.clone());
+    let spoken = match input.levels {
+        Some(levels) => levels.round(y.clone()),
+        None => y.clone(),
+    };
+    let u = reference::contribution(spoken, &weights, input.dropout.as_ref());
     LevelOutput {
         u,
         memory: None,
@@ -84,7 +92,12 @@ fn in_reference(input: SpeakInput) -> LevelOutput {
 }
 
 fn on_backend<B: DragonBackend>(input: &SpeakInput) -> Option<LevelOutput> {
-    let is_taken = B::computes(Operation::Speak, input.read.dtype());
+    let operation = match input.levels.map(|levels| levels.shared) {
+        None => Operation::Speak,
+        Some(SharedScale::Token | SharedScale::Head) => Operation::SpeakInLevels,
+        Some(SharedScale::Group) => return None,
+    };
+    let is_taken = B::computes(operation, input.read.dtype());
     if !is_taken || input.read.is_autodiff() != input.v.is_autodiff() {
         return None;
     }
@@ -95,6 +108,7 @@ fn on_backend<B: DragonBackend>(input: &SpeakInput) -> Option<LevelOutput> {
         half,
         read: read.numbers,
         norm: input.norm,
+        levels: input.levels,
         dropout: input.dropout,
         count: input.count,
     };

@@ -6,6 +6,7 @@ use super::values::replace;
 use super::{Optimizer, OptimizerConfig, Parameter, Rates, ScaledGradient, Slots, StepAt};
 use crate::error::TrainError;
 use crate::gradients::GradientSet;
+use crate::schedule::Factors;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use burn_dragon_checkpoint::api::CheckpointError;
@@ -43,15 +44,16 @@ impl ModelOptimizer {
         })
     }
 
-    /// Updates every parameter that has a gradient. `factor` is that of the schedule.
-    pub fn step<M: Module>(&mut self, module: M, gradients: GradientSet, factor: f64) -> M {
+    /// Updates every parameter that has a gradient, with the factors of the schedule, or its factor on the learning rate alone.
+    pub fn step<M: Module>(&mut self, module: M, gradients: GradientSet, factors: impl Into<Factors>) -> M {
+        let factors = factors.into();
         self.steps += 1;
-        self.method.advance(self.steps, factor);
+        self.method.advance(self.steps, factors.learning);
         module.map(&mut Step {
             path: ParameterPath::default(),
             optimizer: self,
             gradients,
-            factor,
+            factors,
         })
     }
 
@@ -125,18 +127,28 @@ impl ModelOptimizer {
     }
 
     /// New value of one parameter, flattened.
-    fn update(&mut self, name: &str, value: Tensor<1>, gradient: ScaledGradient, factor: f64) -> Tensor<1> {
+    fn update(
+        &mut self,
+        name: &str,
+        value: Tensor<1>,
+        gradient: ScaledGradient,
+        factors: Factors,
+    ) -> Tensor<1> {
         let state = self.states.remove(name);
         let parameter = self.parameter(name);
         let state = state.unwrap_or_else(|| self.method.initial(parameter, &value));
         let usual = self.method.rates(parameter);
         let usual = Rates {
-            learning: usual.learning * factor,
+            learning: usual.learning * factors.learning,
             ..usual
         };
+        let of_group = rates(&self.config.groups, parameter, usual);
         let at = StepAt {
             count: self.steps,
-            rates: rates(&self.config.groups, parameter, usual),
+            rates: Rates {
+                decay: of_group.decay * factors.decay,
+                ..of_group
+            },
         };
         let (value, state) = self.method.step(parameter, value, gradient, state, at);
         self.states.insert(name.to_string(), state);
@@ -148,7 +160,7 @@ struct Step<'a> {
     path: ParameterPath,
     optimizer: &'a mut ModelOptimizer,
     gradients: GradientSet,
-    factor: f64,
+    factors: Factors,
 }
 
 impl ModuleMapper for Step<'_> {
@@ -168,7 +180,7 @@ impl ModuleMapper for Step<'_> {
         param.map(|tensor| {
             let shape = tensor.shape();
             let flat: Tensor<1> = tensor.inner().reshape([shape.num_elements()]);
-            let updated = self.optimizer.update(&name, flat, gradient, self.factor);
+            let updated = self.optimizer.update(&name, flat, gradient, self.factors);
             Tensor::from_inner(updated.reshape(shape)).require_grad()
         })
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::gradients::GradientSet;
+use crate::schedule::Factors;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, TensorData};
 use burn_dragon_core::api::expert::snapshot;
@@ -450,4 +451,41 @@ fn an_average_of_weights_is_its_definition_and_is_read_back() {
             .to_string()
             .contains("ema.decay")
     );
+}
+
+/// A factor on the weight decay is that much decay, of every method and of groups.
+#[test]
+fn a_factor_on_the_weight_decay_is_less_decay() {
+    let group = "\n[[groups]]\nparameters = ['w']\nweight_decay = ";
+    for (method, group) in [
+        ("method = 'adamw'\nweight_decay = ", ""),
+        ("method = 'sgd'\nweight_decay = ", ""),
+        ("method = 'lion'\nweight_decay = ", ""),
+        ("method = 'muon'\nweight_decay = ", ""),
+        ("method = 'schedule_free_adamw'\nweight_decay = ", ""),
+        ("method = 'adamw'\nweight_decay = 0.7", group),
+    ] {
+        let after = |decay: f64, factor: f64| {
+            let config = config(&format!(
+                "learning_rate = 0.1\n{}",
+                match group {
+                    "" => format!("{method}{decay:?}"),
+                    group => format!("{method}{group}{decay:?}"),
+                }
+            ));
+            let model = one([1.0, -2.0]);
+            let mut optimizer = ModelOptimizer::new(&config, &model).unwrap();
+            let mut gradients = GradientSet::default();
+            let loss = (model.w.val() * tensor(&[0.5, -0.1], [1, 2])).sum();
+            gradients.add(loss.backward(), &model);
+            let factors = Factors {
+                learning: 0.5,
+                decay: factor,
+            };
+            of(&optimizer.step(model, gradients, factors))["w"].clone()
+        };
+        close(&after(0.4, 0.25), &after(0.1, 1.0), 1e-7, method);
+        close(&after(0.4, 0.0), &after(0.0, 1.0), 1e-7, method);
+        assert!((after(0.4, 1.0)[1] - after(0.0, 1.0)[1]).abs() > 1e-3, "{method}");
+    }
 }

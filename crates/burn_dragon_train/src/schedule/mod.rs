@@ -7,8 +7,9 @@
 //! factor(s) = decay(s - w, n - w)    after it, with decay(0) = 1
 //! ```
 //!
-//! so the factor is in (0, 1] for every step of the run: `linear`, `cosine` and `wsd` would reach
-//! `final_factor` at step `n`, the first one after the run, and no step is spent at a learning rate of 0.
+//! so the factor is in (0, 1] for every step of the run: `linear`, `cosine`, `wsd` and `bitnet` would reach
+//! `final_factor` at step `n`, the first one after the run, and no step is spent at a learning rate of 0. `bitnet` alone has a
+//! factor on the weight decay too.
 //!
 //! ```
 //! use burn_dragon_train::api::Schedule;
@@ -94,6 +95,41 @@ pub enum Schedule {
         #[serde(default)]
         shape: DecayShape,
     },
+    /// BitNet: two stages (Ma et al. 2024, training tips). 1 until a share of the run; from there less, in a straight line to the end,
+    /// with another weight decay.
+    Bitnet {
+        /// Number of steps of linear warm-up.
+        #[serde(default)]
+        warmup_steps: u64,
+        /// Share of the run at which the second stage begins, above 0 and below 1.
+        #[serde(default = "half")]
+        drop_at: f64,
+        /// Factor at the beginning of the second stage, above 0 and at most 1.
+        #[serde(default = "two_thirds")]
+        drop_factor: f64,
+        /// Factor at the end of the run, 0 to `drop_factor`; with `drop_factor` the second stage has one factor.
+        #[serde(default = "tenth")]
+        final_factor: f64,
+        /// Factor of the optimiser's weight decay in the second stage, 0 to 1.
+        #[serde(default)]
+        decay_factor: f64,
+    },
+}
+
+/// Factors of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factors {
+    /// Factor on the learning rate.
+    pub learning: f64,
+    /// Factor on the weight decay.
+    pub decay: f64,
+}
+
+impl From<f64> for Factors {
+    /// A factor on the learning rate alone.
+    fn from(learning: f64) -> Self {
+        Self { learning, decay: 1.0 }
+    }
 }
 
 /// Shape of a decay of fixed length, with p the share that is completed.
@@ -110,6 +146,22 @@ pub enum DecayShape {
 fn tenth() -> f64 {
     0.1
 }
+
+fn half() -> f64 {
+    0.5
+}
+
+/// As from 1.5e-3 to 1e-3 of the published run of 700 M parameters.
+fn two_thirds() -> f64 {
+    2.0 / 3.0
+}
+
+/// Range of the share of a run at which its second stage begins.
+const STAGE: Range = Range {
+    zero: false,
+    words: "a number from 1.2e-38 to 0.9999999",
+    ..Range::BELOW_ONE
+};
 
 /// Error of a learning-rate schedule.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -198,6 +250,35 @@ impl Schedule {
                 let over = fraction(step.saturating_sub(start), decay_steps);
                 between(shape.height(over), final_factor)
             }
+            Self::Bitnet {
+                drop_at,
+                drop_factor,
+                final_factor,
+                ..
+            } => {
+                let start = second_stage(drop_at, total_steps);
+                let over = fraction(step.saturating_sub(start), total_steps.saturating_sub(start));
+                match step < start {
+                    true => 1.0,
+                    false => final_factor + (drop_factor - final_factor) * (1.0 - over),
+                }
+            }
+        }
+    }
+
+    /// Factors on the base learning rate and on the weight decay at `step` (from 0) of a run of `total_steps`.
+    pub fn factors(&self, step: u64, total_steps: u64) -> Factors {
+        let decay = match *self {
+            Self::Bitnet {
+                drop_at,
+                decay_factor,
+                ..
+            } if step >= second_stage(drop_at, total_steps) => decay_factor,
+            _ => 1.0,
+        };
+        Factors {
+            learning: self.factor(step, total_steps),
+            decay,
         }
     }
 
@@ -210,7 +291,8 @@ impl Schedule {
             | Self::Exponential { warmup_steps, .. }
             | Self::Step { warmup_steps, .. }
             | Self::Noam { warmup_steps }
-            | Self::Wsd { warmup_steps, .. } => warmup_steps,
+            | Self::Wsd { warmup_steps, .. }
+            | Self::Bitnet { warmup_steps, .. } => warmup_steps,
         }
     }
 
@@ -235,6 +317,23 @@ impl Schedule {
             } => {
                 decay = decay_steps;
                 in_range("final_factor", final_factor, Range::SHARE_OR_NONE)?;
+            }
+            Self::Bitnet {
+                drop_at,
+                drop_factor,
+                final_factor,
+                decay_factor,
+                ..
+            } => {
+                in_range("drop_at", drop_at, STAGE)?;
+                in_range("drop_factor", drop_factor, Range::SHARE)?;
+                let to_drop = Range {
+                    most: drop_factor,
+                    words: "0, or a number from 1.2e-38 to `drop_factor`",
+                    ..Range::SHARE_OR_NONE
+                };
+                in_range("final_factor", final_factor, to_drop)?;
+                in_range("decay_factor", decay_factor, Range::SHARE_OR_NONE)?;
             }
         }
         let warmup_steps = self.warmup_steps();
@@ -279,6 +378,11 @@ impl DecayShape {
             Self::Sqrt => 1.0 - over.sqrt(),
         }
     }
+}
+
+/// First step of the second stage of a run.
+fn second_stage(drop_at: f64, total_steps: u64) -> u64 {
+    (drop_at * total_steps as f64).ceil() as u64
 }
 
 /// Fraction `part / whole`, at most 1. With an empty whole it is 1 as soon as `part` is above 0.

@@ -5,7 +5,7 @@ use super::*;
 const TOTAL: u64 = 110;
 
 /// One of each, with 10 steps of warm-up.
-fn all() -> [Schedule; 7] {
+fn all() -> [Schedule; 8] {
     let warmup_steps = 10;
     [
         Schedule::Constant { warmup_steps },
@@ -32,6 +32,13 @@ fn all() -> [Schedule; 7] {
             decay_steps: 50,
             final_factor: 0.0,
             shape: DecayShape::Linear,
+        },
+        Schedule::Bitnet {
+            warmup_steps,
+            drop_at: 0.6,
+            drop_factor: 0.5,
+            final_factor: 0.1,
+            decay_factor: 0.0,
         },
     ]
 }
@@ -73,7 +80,7 @@ fn rates_of_a_run_of_a_hundred_steps_are_known_numbers() {
 
 #[test]
 fn factors_equal_hand_computed_values() {
-    let [constant, linear, cosine, exponential, step, noam, wsd] = all();
+    let [constant, linear, cosine, exponential, step, noam, wsd, bitnet] = all();
     let cases = [
         (constant, 109, 1.0),
         (linear, 35, 0.8),          // a quarter of the way from 1 to 0.2
@@ -88,6 +95,10 @@ fn factors_equal_hand_computed_values() {
         (wsd, 60, 1.0),
         (wsd, 85, 0.5),
         (wsd, 109, 0.02),
+        (bitnet, 65, 1.0), // 0.6 of 110 steps is 66
+        (bitnet, 66, 0.5),
+        (bitnet, 88, 0.3), // half of the second stage
+        (bitnet, 109, 0.109_090_909),
     ];
     for (schedule, at, expected) in cases {
         let factor = schedule.factor(at, TOTAL);
@@ -278,5 +289,32 @@ fn a_gamma_that_leaves_nothing_is_refused_with_the_least_that_leaves_some() {
             _ => exponential(least),
         };
         assert_eq!(right.validate(longest + 1), Ok(()), "{least}");
+    }
+}
+
+#[test]
+fn the_second_stage_of_bitnet_has_its_own_weight_decay_and_no_other_schedule_has_one() {
+    for schedule in all() {
+        for step in [0, 9, 10, 65, 66, 109] {
+            let second = matches!(schedule, Schedule::Bitnet { .. }) && step >= 66;
+            let Factors { learning, decay } = schedule.factors(step, TOTAL);
+            assert_eq!(learning, schedule.factor(step, TOTAL), "{schedule:?} at {step}");
+            assert_eq!(decay, if second { 0.0 } else { 1.0 }, "{schedule:?} at {step}");
+        }
+    }
+    let default: Schedule = toml::from_str("type = 'bitnet'").unwrap();
+    let factors = default.factors(500, 1000);
+    assert_eq!((factors.learning, factors.decay), (2.0 / 3.0, 0.0));
+    for (keys, key) in [
+        ("drop_at = 0.0", "drop_at"),
+        ("drop_at = 1.0", "drop_at"),
+        ("drop_factor = 0.0", "drop_factor"),
+        ("drop_factor = 1.5", "drop_factor"),
+        ("drop_factor = 0.2\nfinal_factor = 0.3", "final_factor"),
+        ("decay_factor = -0.1", "decay_factor"),
+    ] {
+        let schedule: Schedule = toml::from_str(&format!("type = 'bitnet'\n{keys}")).unwrap();
+        let error = schedule.validate(1000).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{key}`")), "{keys}: {error}");
     }
 }

@@ -85,6 +85,7 @@ impl<'a> DenseSteps<'a> {
             v,
             weights: LevelWeights::clone(weights),
             norm: Some(self.config.norm_eps),
+            levels: None,
             dropout,
             precision,
             count: false,

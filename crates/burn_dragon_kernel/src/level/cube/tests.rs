@@ -194,6 +194,7 @@ fn the_halves_are_those_of_the_definition() {
                     v: input.v.clone(),
                     weights: input.weights.clone(),
                     norm,
+                    levels: None,
                     dropout: input.dropout,
                     precision: Precision::F32,
                     count: true,

@@ -111,6 +111,7 @@ fn the_parts_of_a_step() {
             v: v.clone(),
             weights: weights.clone(),
             norm: Some(1e-5),
+            levels: None,
             dropout: None,
             precision,
             count: false,

@@ -78,6 +78,7 @@ impl<'a> CellularSteps<'a> {
             v: w,
             weights: self.weights.clone(),
             norm: Some(self.trunk.norm_eps),
+            levels: None,
             dropout: seed.map(|seed| {
                 let seed = derive(seed, "level", 0, step as u64); // as in the trunk's levels
                 DropoutMask::new(seed, self.trunk.dropout)
