@@ -1,16 +1,15 @@
 //! Decoder for generation, one token at a time; its speed is bounded by memory bandwidth.
 
+mod weights;
+
 use crate::density::Density;
 use crate::dragon::Dragon;
 use crate::pass::Pass;
-use crate::positions::{Keys, Magnitude};
 use crate::state::{DragonState, StateError};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
-use burn_dragon_kernel::api::{
-    Activity, Ahead, Decode, DecodeKeys, DeviceDecode, DeviceParameters, Drawn, Parameters, Precision, Sizes,
-    Weights,
-};
+use burn::tensor::{DType, Int, Tensor, TensorData, activation};
+use burn_dragon_kernel::api::{Activity, Ahead, Decode, DeviceDecode, Drawn, Precision};
 use std::sync::Arc;
+use weights::{device, numbers, weights};
 
 /// Smallest number of tokens read as a window. Fewer are read step by step, since the set-up of a window costs more
 /// than it saves.
@@ -439,90 +438,12 @@ impl Decoder {
     }
 }
 
-/// Weights in the layout for single tokens; `None` unless the model is on the processor, in f32 and of the kinds that
-/// `decode` computes.
-fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> {
-    let (embed, trunk) = (dragon.embed.val(), &dragon.trunk);
-    if embed.device() != Device::flex() || embed.dtype() != DType::F32 || !trunk.config().is_plain_within() {
-        return None;
-    }
-    let config = dragon.config();
-    let phases; // [H, N]
-    let keys = match trunk.keys() {
-        Keys::Pairs => DecodeKeys::Pairs,
-        Keys::Polar {
-            magnitude: Magnitude::Identity,
-            phase,
-        } => {
-            phases = phase.map_or_else(Vec::new, numbers);
-            DecodeKeys::Polar { phases: &phases }
-        }
-        Keys::Polar { .. } => return None, // no neuron is silent
-    };
-    // Low-bit weights are the numbers that they stand for. Packed ones, and quantised activities, belong here.
-    let matrices = trunk.weights();
-    let parameters = Parameters {
-        sizes: sizes(dragon),
-        embed: &numbers(embed),
-        decoder_x: &numbers(matrices.decoder_x().clone()),
-        decoder_y: &numbers(matrices.decoder_y().clone()),
-        encoder: &numbers(matrices.encoder().clone()),
-        lm_head: &numbers(dragon.lm_head.val()),
-        frequencies: &config.frequencies(),
-        keys,
-        slopes: &trunk.slopes(),
-        eps: config.norm_eps,
-    };
-    Some(Weights::new(&parameters, precision))
-}
-
-/// Streams on the model's device; `None` unless it is a GPU with kernels for them, the model in f32 and of the kinds that
-/// `decode` computes.
-fn device(dragon: &Dragon, lanes: usize) -> Option<DeviceDecode> {
-    let (trunk, config) = (&dragon.trunk, dragon.config());
-    if !trunk.config().is_plain_within() || !trunk.keys().are_pairs() {
-        return None;
-    }
-    let matrices = trunk.weights();
-    let parameters = DeviceParameters {
-        sizes: sizes(dragon),
-        embed: dragon.embed.val(),
-        decoder_x: matrices.decoder_x().clone(),
-        decoder_y: matrices.decoder_y().clone(),
-        encoder: matrices.encoder().clone(),
-        lm_head: dragon.lm_head.val(),
-        frequencies: config.frequencies(),
-        slopes: trunk.slopes(),
-        eps: config.norm_eps,
-    };
-    DeviceDecode::new(parameters, lanes)
-}
-
-fn sizes(dragon: &Dragon) -> Sizes {
-    let config = dragon.config();
-    Sizes {
-        levels: config.n_levels,
-        heads: config.n_heads,
-        neurons: config.neurons_per_head(),
-        width: config.d_model,
-        vocab: config.vocab_size,
-    }
-}
-
 /// Least probability of the likeliest token of a lane, for logits `[B, 1, V]`.
 fn confidence(logits: Tensor<3>) -> f64 {
     activation::softmax(logits, 2)
         .max_dim(2)
         .min()
         .into_scalar::<f64>()
-}
-
-/// Values of a tensor.
-fn numbers<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
-    match tensor.into_data().convert::<f32>().try_into_vec() {
-        Ok(values) => values,
-        Err(error) => unreachable!("data converted to f32 is f32: {error}"),
-    }
 }
 
 /// Error of a decoder: tokens or a state that it cannot take.

@@ -6,10 +6,10 @@ mod subject;
 
 use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 use burn_dragon_core::api::expert::{load, norm, snapshot};
-use burn_dragon_core::api::low_bit::{ActGrouping, Protocol, Target, WeightGrouping};
+use burn_dragon_core::api::low_bit::{ActGrouping, InferenceMode, Protocol, Target, WeightGrouping};
 use burn_dragon_core::api::{
-    Connector, DensityProbe, DragonConfig, Firing, InitConfig, Mixer, NormConfig, NormKind, Pass, PopeConfig,
-    Positions, QuantConfig, Trunk, TrunkConfig,
+    Connector, Decoder, DensityProbe, Dragon, DragonConfig, Firing, InitConfig, Mixer, NormConfig, NormKind,
+    Pass, PopeConfig, Positions, QuantConfig, Trunk, TrunkConfig,
 };
 use subject::{TOKENS, apart, decodes_as_a_window, in_parts, of, pass, same, slopes, stream, values};
 
@@ -356,7 +356,29 @@ fn in_f32_it_is_the_same_function() {
 #[test]
 fn a_decoder_gives_what_a_window_gives_and_goes_on_from_its_state() {
     for quant in tables() {
-        decodes_as_a_window(&config(quant));
+        for inference_mode in [InferenceMode::OfflinePack, InferenceMode::RuntimeFakeQuant] {
+            decodes_as_a_window(&config(QuantConfig {
+                inference_mode,
+                ..quant.clone()
+            }));
+        }
+    }
+}
+
+/// Packed rows are for single tokens; with activities that are rounded as it runs, a decoder works on tensors.
+#[test]
+fn a_decoder_computes_with_packed_rows_unless_it_is_told_not_to() {
+    for (inference_mode, packed) in [
+        (InferenceMode::OfflinePack, true),
+        (InferenceMode::RuntimeFakeQuant, false),
+    ] {
+        let quant = table(Protocol::BitnetB158, |quant| {
+            quant.inference_mode = inference_mode
+        });
+        let dragon = Dragon::new(&config(quant), 9, &Device::flex()).unwrap();
+        let mut decoder = Decoder::new(&dragon, 1);
+        decoder.step(&[1]).unwrap();
+        assert_eq!(decoder.density().is_some(), packed);
     }
 }
 

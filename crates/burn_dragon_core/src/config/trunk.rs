@@ -159,11 +159,10 @@ impl TrunkConfig {
     }
 
     /// Whether the operation `decode` can compute this trunk, if it has its keys: one stream, a causal read, a layer norm that
-    /// learns nothing, activities that are not quantised, and nothing more in its levels.
+    /// learns nothing, and nothing more in its levels.
     pub(crate) fn is_plain_within(&self) -> bool {
         let levels = self.fanout.is_none() && self.auxiliary() == Margins::default();
-        let has_activities = self.low_bit().is_some_and(|low_bit| low_bit.has_activities());
-        let neurons = self.norm.is_plain() && self.init.firing.is_none() && !has_activities;
+        let neurons = self.norm.is_plain() && self.init.firing.is_none();
         self.read == Read::Causal && levels && neurons && self.connector == Connector::Plain {}
     }
 

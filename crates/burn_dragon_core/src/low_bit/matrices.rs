@@ -3,13 +3,15 @@
 //! A neuron is a row, in all three: `[H, N, D]`. Numbers and scales are those of the quantisers, bit for bit. Of matrices that are
 //! quantised already, what 1 is worth is the largest magnitude of a group, of 8 bits a 127th of it.
 
-use super::config::{Target, WeightFormat, WeightGrouping};
+use super::config::{ActFormat, ActGrouping, Target, WeightFormat, WeightGrouping};
 use super::groups::GROUP;
 use super::rules::LowBit;
 use super::weights::{Codes, Neurons};
 use crate::trunk::Trunk;
 use burn::tensor::{DType, Tensor};
-use burn_dragon_kernel::api::low_bit::{LowBitMatrix, ScaleGroups};
+use burn_dragon_kernel::api::low_bit::{
+    InputGroups, Levels, LowBit as InWholeNumbers, LowBitMatrix, NeuronInput, RowInput, ScaleGroups,
+};
 
 impl Target {
     /// Name of the tensor.
@@ -93,6 +95,54 @@ fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
     match tensor.cast(DType::F32).into_data().try_into_vec() {
         Ok(values) => values,
         Err(error) => unreachable!("a tensor cast to f32 is f32: {error}"),
+    }
+}
+
+impl ActFormat {
+    /// Quantiser of a row of the width; `None` if it is not quantised.
+    fn row(self, grouping: ActGrouping, hadamard: bool) -> Option<RowInput> {
+        let levels = match self {
+            Self::Fp16 | Self::Uint8PosExp => return None,
+            Self::Int8 => Levels::Int8,
+            Self::Int4Exp => Levels::Int4,
+        };
+        let groups = match grouping {
+            ActGrouping::PerToken | ActGrouping::PerHeadGroup => InputGroups::Row,
+            ActGrouping::PerGroup => InputGroups::Width,
+        };
+        Some(RowInput {
+            levels,
+            groups,
+            hadamard,
+        })
+    }
+}
+
+impl LowBit {
+    /// What a decoder computes with: these matrices, and the quantisers of what they are multiplied with.
+    pub(crate) fn decoding(&self, matrices: Vec<(Target, LowBitMatrix)>) -> InWholeNumbers {
+        let mut parts = InWholeNumbers {
+            v: self.v.row(self.act_grouping, self.is_turned),
+            a: self.a.row(self.act_grouping, self.is_turned),
+            y: self.y.map(|levels| NeuronInput {
+                levels: levels as u8,
+                groups: match self.act_grouping {
+                    ActGrouping::PerToken => ScaleGroups::All,
+                    ActGrouping::PerHeadGroup => ScaleGroups::Head,
+                    ActGrouping::PerGroup => ScaleGroups::Neurons,
+                },
+            }),
+            ..InWholeNumbers::default()
+        };
+        for (target, matrix) in matrices {
+            let place = match target {
+                Target::DecoderX => &mut parts.decoder_x,
+                Target::DecoderY => &mut parts.decoder_y,
+                Target::Encoder => &mut parts.encoder,
+            };
+            *place = Some(matrix);
+        }
+        parts
     }
 }
 

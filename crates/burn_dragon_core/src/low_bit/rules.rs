@@ -1,8 +1,8 @@
 //! What a table `[model.quant]` means, and what has no meaning.
 
 use super::config::{
-    ActFormat, ActGrouping, Protocol, QuantConfig, SavedMode, Target, TrainingMode, WeightFormat,
-    WeightGrouping,
+    ActFormat, ActGrouping, InferenceMode, Protocol, QuantConfig, SavedMode, Target, TrainingMode,
+    WeightFormat, WeightGrouping,
 };
 
 /// What a trunk quantises, and how: a table with all that its protocol gives.
@@ -28,6 +28,8 @@ pub struct LowBit {
     pub is_turned: bool,
     /// Whether the matrices are quantised already.
     pub is_packed: bool,
+    /// Whether a decoder computes in whole numbers, where it can.
+    pub decodes_packed: bool,
 }
 
 impl LowBit {
@@ -77,6 +79,7 @@ impl LowBit {
             act_grouping: config.act_grouping,
             is_turned: protocol == Protocol::BitnetV2Exp,
             is_packed: config.packed,
+            decodes_packed: config.inference_mode == InferenceMode::OfflinePack,
         };
         low_bit.check(width)?;
         if config.strict_bitnet_reference {

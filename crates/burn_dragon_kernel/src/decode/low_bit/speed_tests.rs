@@ -61,6 +61,7 @@ impl Subject {
             encoder,
             lm_head,
             frequencies: &self.frequencies,
+            keys: DecodeKeys::Pairs,
             slopes: &[],
             eps: 1e-5,
         }

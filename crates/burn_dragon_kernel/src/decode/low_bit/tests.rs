@@ -192,7 +192,7 @@ fn random_formats(draws: &mut Draws) -> [Option<(LowBitFormat, ScaleGroups)>; 3]
 /// Steps of both from the same random memory.
 fn check(quantised: &Quantised, lanes: usize, isa: Isa, draws: &mut Draws) -> [usize; 2] {
     let sizes = quantised.dequantised.sizes;
-    let mut slow = State::new(sizes, lanes);
+    let mut slow = State::new(&quantised.dequantised.parameters(), lanes);
     for rho in &mut slow.rho {
         *rho = draws.numbers(rho.len(), 0.0).into_iter().map(f64::from).collect();
     }
