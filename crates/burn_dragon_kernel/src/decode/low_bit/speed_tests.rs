@@ -1,7 +1,7 @@
 //! Time of a token in whole numbers beside f32 and bf16.
 
 use super::*;
-use crate::decode::Decode;
+use crate::decode::{Decode, DecodeKeys};
 use crate::decode::tests::Draws;
 use crate::decode::weights::Weights;
 use crate::low_bit::LowBitFormat;
