@@ -4,6 +4,7 @@
     scripts/variants.py shakespeare --text tinyshakespeare.txt [--seeds 1,2,3] [--only plain,mhc_paper] [--seconds]
     scripts/variants.py tales [--seeds 1]
     scripts/variants.py depth --text tinyshakespeare.txt --levels 8,16
+    scripts/variants.py low_bit --text tinyshakespeare.txt [--rates 2e-3,4e-3,8e-3]      each at its best learning rate
     scripts/variants.py shakespeare --table                     the table of what is there
 
 Recipes are config/language/results/variants_*.toml. A finished run is a file in --dir and is not made again. Each run has one
@@ -72,13 +73,33 @@ CONNECTORS = [
     "attention_residual_upstream",
 ]
 
+ALL_THREE = 'target_modules=["decoder_x","decoder_y","encoder"]'
+
+
+def quant(protocol, *more):
+    return ["model.quant={ " + ", ".join([f'protocol="{protocol}"', ALL_THREE, *more]) + " }"]
+
+
+LOW_BIT = {
+    "plain": [],
+    "b1": quant("bitnet_b1"),
+    "b158": quant("bitnet_b158"),
+    "b158_heads": quant("bitnet_b158", 'weight_grouping="per_head_group"'),
+    "b158_weights": quant("bitnet_b158", 'act_format="fp16"'),
+    "int8": quant("bitnet_b158", 'weight_format="int8"'),
+    "a48": quant("bitnet_a48_exp"),
+    "v2": quant("bitnet_v2_exp"),
+    "v2_int4": quant("bitnet_v2_exp", 'act_format="int4_exp"'),
+}
+
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("task", choices=["shakespeare", "tales", "depth"])
+    p.add_argument("task", choices=["shakespeare", "tales", "depth", "low_bit"])
     p.add_argument("--text", type=pathlib.Path)
     p.add_argument("--seeds", default="1,2,3")
     p.add_argument("--levels", default="8,16", help="of the task depth")
+    p.add_argument("--rates", default="2e-3,4e-3,8e-3", help="learning rates of the task low_bit")
     p.add_argument("--only", help="variants, by name")
     p.add_argument("--seconds", action="store_true", help="equal seconds of the processor, not equal tokens")
     p.add_argument("--set", action="append", default=[], help="a setting for all runs")
@@ -88,10 +109,16 @@ def arguments():
     a = p.parse_args()
     a.seeds = [int(seed) for seed in a.seeds.split(",")]
     a.levels = [int(levels) for levels in a.levels.split(",")] if a.task == "depth" else [None]
-    names = CONNECTORS if a.task == "depth" else list(VARIANTS)
+    known = LOW_BIT if a.task == "low_bit" else VARIANTS
+    names = CONNECTORS if a.task == "depth" else list(known)
     a.only = a.only.split(",") if a.only else names
-    if unknown := set(a.only) - set(VARIANTS):
-        p.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
+    if unknown := set(a.only) - set(known):
+        p.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    a.settings = known
+    if a.task == "low_bit":  # a variant at a learning rate is one of its own
+        rates = a.rates.split(",")
+        a.settings = {f"{n}@{rate}": [*known[n], f"optimizer.learning_rate={rate}"] for n in a.only for rate in rates}
+        a.only = list(a.settings)
     if a.text is None and a.task != "tales" and not a.table:
         p.error("--text FILE is needed")
     if a.seconds and not a.table and a.only[0] != "plain":
@@ -129,7 +156,7 @@ def train(a, name, seed, levels):
     if kept := kept_of(a, name, seed, levels):
         return kept
     recipe = FILES["tales" if a.task == "tales" else "shakespeare"]
-    settings = [*VARIANTS[name], *a.set, f"training.seed={seed}"]
+    settings = [*a.settings[name], *a.set, f"training.seed={seed}"]
     if a.text:
         settings.append(f'dataset.paths=["{a.text.resolve()}"]')
     if levels:
@@ -174,6 +201,27 @@ def table(a, levels):
         print("| " + " | ".join(words) + " |")
 
 
+def best(a):
+    """Table in Markdown of low-bit models, each at the learning rate at which the mean over its seeds is least."""
+    runs = {}
+    for name in a.only:
+        kept = {seed: run for seed in a.seeds if (run := kept_of(a, name, seed, None))}
+        if kept:
+            variant, rate = name.split("@")
+            loss = statistics.mean(run["val_bits_per_byte"] for run in kept.values())
+            runs.setdefault(variant, []).append((loss, rate, kept))
+    chosen = {variant: min(found, key=lambda one: one[:2]) for variant, found in runs.items()}
+    plain = chosen.get("plain", (0, "", {}))[2]
+    print("\n| variant | seeds | learning rate | bits per byte | beside plain | processor, s | x, y active | all rates |")
+    print("|---|--:|--:|--:|--:|--:|--:|---|")
+    for variant, (loss, rate, kept) in chosen.items():
+        mean = lambda key: statistics.mean(figures[key] for figures in kept.values())
+        others = ", ".join(f"{other}: {bits:.3f}" for bits, other, _ in runs[variant])
+        words = [f"`{variant}`", str(len(kept)), rate, f"{loss:.4f}", beside(kept, plain, variant)]
+        words += [f"{mean('processor_seconds'):.0f}", f"{100 * mean('x_density'):.0f}, {100 * mean('y_density'):.0f} %", others]
+        print("| " + " | ".join(words) + " |")
+
+
 def beside(kept, plain, name):
     """Mean difference of bits per byte to the plain one, seed by seed."""
     if name == "plain":
@@ -194,7 +242,7 @@ def main():
                 for name in a.only:
                     train(a, name, seed, levels)
     for levels in a.levels:
-        table(a, levels)
+        best(a) if a.task == "low_bit" else table(a, levels)
 
 
 if __name__ == "__main__":
