@@ -9,16 +9,20 @@ use crate::rotation::Frequencies;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A model of which about a tenth of x and a thirtieth of y is active.
+/// A model of which about a tenth of x and a thirtieth of y is active, and whose matrices are ternary.
 struct Subject {
     sizes: Sizes,
     matrices: [Vec<f32>; 5],
+    ternary: [LowBitMatrix; 3],
     frequencies: Frequencies,
 }
 
+/// Share of a common direction in the rows of `embed` and `encoder`, and in those of `decoder_x` and `decoder_y` times the
+/// square root of the width.
+const SHARES: [f32; 4] = [0.6, -1.05, -0.45, 0.6];
+
 impl Subject {
-    /// Every row of `decoder_x` and `decoder_y` has a part against a direction that all streams and reads share: the
-    /// embedding's, which the memory hands on.
+    /// Streams and reads have a direction in common, and the rows of neurons a part against it.
     fn new(sizes: Sizes) -> Self {
         let mut draws = Draws(40);
         let Sizes {
@@ -28,25 +32,37 @@ impl Subject {
             vocab,
             ..
         } = sizes;
-        let block = heads * neurons * width;
-        let direction: Vec<f32> = draws.numbers(width, 0.0);
-        let mut matrices =
-            [vocab * width, block, block, block, width * vocab].map(|count| draws.numbers(count, 0.0));
-        for (row, d) in matrices[0]
-            .chunks_exact_mut(width)
-            .flat_map(|row| row.iter_mut().zip(&direction))
-        {
-            *row += SHARED * d;
-        }
-        for (matrix, against) in matrices[1..3].iter_mut().zip(AGAINST) {
-            for (entries, d) in matrix.chunks_exact_mut(neurons).zip(direction.iter().cycle()) {
-                entries.iter_mut().for_each(|w| *w -= against * d);
-            }
-        }
-        matrices[3].iter_mut().for_each(|e| *e *= 0.02);
+        let direction: Vec<f32> = draws.numbers(width, 0.0).iter().map(|x| x.signum()).collect();
+        let mut rows = |count: usize, share: f32| {
+            let mut rows = draws.numbers(count * width, 0.0);
+            let directions = direction.iter().cycle();
+            rows.iter_mut().zip(directions).for_each(|(x, d)| *x += share * d);
+            rows
+        };
+        let [embed, x, y, encoder] = {
+            let block = heads * neurons;
+            let counts = [vocab, block, block, block];
+            let long = (width as f32).sqrt().recip();
+            let shares = [SHARES[0], SHARES[1] * long, SHARES[2] * long, SHARES[3]];
+            std::array::from_fn(|i| rows(counts[i], shares[i]))
+        };
+        let lm_head = rows(vocab, 0.0);
+        let shape = [heads, neurons, width];
+        let ternary = [x, y, encoder]
+            .map(|rows| LowBitMatrix::quantise(&rows, shape, LowBitFormat::Ternary, ScaleGroups::Head));
+        let columns = |rows: &[f32]| -> Vec<f32> {
+            let heads = rows.chunks_exact(neurons * width);
+            let column =
+                |head: &[f32], d: usize| head.iter().skip(d).step_by(width).copied().collect::<Vec<_>>();
+            heads
+                .flat_map(|head| (0..width).flat_map(|d| column(head, d)).collect::<Vec<_>>())
+                .collect()
+        };
+        let [x, y, encoder] = ternary.each_ref().map(LowBitMatrix::dequantised);
         Self {
             sizes,
-            matrices,
+            matrices: [embed, columns(&x), columns(&y), encoder, lm_head],
+            ternary,
             frequencies: Frequencies::new(65536.0, neurons),
         }
     }
@@ -67,29 +83,25 @@ impl Subject {
         }
     }
 
-    /// All three matrices in a format, int8 rows, and y of 255 levels.
-    fn low_bit(&self, format: LowBitFormat) -> LowBit {
-        let Sizes {
-            heads,
-            neurons,
-            width,
-            ..
-        } = self.sizes;
-        let shape = [heads, neurons, width];
-        let quantise = |rows: &[f32]| Some(LowBitMatrix::quantise(rows, shape, format, ScaleGroups::Head));
-        let rows = |matrix: &[f32]| {
-            let numbers = neurons_of(matrix, self.sizes);
-            quantise(&numbers)
-        };
+    /// All three matrices as they are or in int8, int8 rows, and y of 255 levels.
+    fn low_bit(&self, is_ternary: bool) -> LowBit {
+        let [x, y, encoder] = self.ternary.each_ref().map(|matrix| {
+            let (shape, groups) = (matrix.shape(), matrix.groups());
+            if is_ternary {
+                matrix.clone()
+            } else {
+                LowBitMatrix::quantise(&matrix.dequantised(), shape, LowBitFormat::Int8, groups)
+            }
+        });
         let row = Some(RowInput {
             levels: Levels::Int8,
             groups: InputGroups::Row,
             hadamard: false,
         });
         LowBit {
-            decoder_x: rows(&self.matrices[1]),
-            decoder_y: rows(&self.matrices[2]),
-            encoder: quantise(&self.matrices[3]),
+            decoder_x: Some(x),
+            decoder_y: Some(y),
+            encoder: Some(encoder),
             v: row,
             a: row,
             y: Some(NeuronInput {
@@ -99,18 +111,6 @@ impl Subject {
         }
     }
 }
-
-/// Rows of D numbers.
-fn neurons_of(matrix: &[f32], sizes: Sizes) -> Vec<f32> {
-    let lines = neurons(matrix, sizes);
-    let rows = lines.chunks_exact(sizes.row());
-    rows.flat_map(|row| Line::numbers(row).take(sizes.width))
-        .collect()
-}
-
-/// Share of the common direction in the embedding, and in the rows against it.
-const SHARED: f32 = 0.5;
-const AGAINST: [f32; 2] = [0.2, 0.3];
 
 /// Bytes of a token: those of the rows that are read, and written, at its activity.
 fn bytes(sizes: Sizes, [x, y]: [f64; 2], weights: f64, encoder: f64, memory: Precision) -> f64 {
@@ -125,8 +125,8 @@ fn bytes(sizes: Sizes, [x, y]: [f64; 2], weights: f64, encoder: f64, memory: Pre
     sizes.levels as f64 * of_level * (weights + encoder + of_memory)
 }
 
-/// `cargo test -p burn_dragon_kernel --lib -- --ignored --nocapture speed_tests --test-threads 1`, with
-/// `--config profile.dev.package.burn_dragon_kernel.opt-level=3` for the kernel of a release build.
+/// `cargo test -p burn_dragon_kernel --lib -- --ignored --nocapture speed_tests --test-threads 1`, with the options
+/// `opt-level=3`, `debug-assertions=false` and `overflow-checks=false` of the profile, as in a release build.
 #[test]
 #[ignore = "a measurement"]
 fn tokens_in_whole_numbers_beside_f32_and_bf16() {
@@ -153,8 +153,8 @@ fn tokens_in_whole_numbers_beside_f32_and_bf16() {
         let weights = [
             ("f32", float(Precision::F32)),
             ("bf16", float(Precision::Bf16)),
-            ("int8", whole(LowBitFormat::Int8)),
-            ("ternary", whole(LowBitFormat::Ternary)),
+            ("int8", whole(false)),
+            ("ternary", whole(true)),
         ];
         let mut kinds: Vec<_> = [Precision::F32, Precision::Bf16]
             .into_iter()

@@ -119,14 +119,14 @@ unsafe fn codes(block: &Trits) -> [__m512i; 2] {
     // SAFETY: the caller's promise; a `Trits` is 32 bytes on such a boundary.
     unsafe {
         let both = _mm512_broadcast_i64x4(_mm256_load_si256(block.0.as_ptr().cast()));
-        let counts = |low: i16, high: i16| {
-            _mm512_inserti64x4::<1>(
-                _mm512_castsi256_si512(_mm256_set1_epi16(low)),
-                _mm256_set1_epi16(high),
-            )
-        };
+        // Counts of the two halves.
+        let low = _mm512_inserti64x4::<1>(_mm512_set1_epi16(6), _mm256_set1_epi16(4));
+        let high = _mm512_inserti64x4::<1>(_mm512_set1_epi16(2), _mm256_set1_epi16(0));
         let two_bits = _mm512_set1_epi8(3);
-        [counts(6, 4), counts(2, 0)].map(|counts| _mm512_and_si512(_mm512_srlv_epi16(both, counts), two_bits))
+        [
+            _mm512_and_si512(_mm512_srlv_epi16(both, low), two_bits),
+            _mm512_and_si512(_mm512_srlv_epi16(both, high), two_bits),
+        ]
     }
 }
 
@@ -137,7 +137,13 @@ unsafe fn codes(block: &Trits) -> [__m512i; 2] {
 #[inline(always)]
 unsafe fn halves(q: &Codes) -> [__m512i; 2] {
     // SAFETY: the caller's promise; a `Codes` is 128 bytes on a boundary of 64.
-    unsafe { [0, 64].map(|half| _mm512_load_si512(q.0[half..].as_ptr().cast())) }
+    unsafe {
+        let (low, high) = q.0.split_at(64);
+        [
+            _mm512_load_si512(low.as_ptr().cast()),
+            _mm512_load_si512(high.as_ptr().cast()),
+        ]
+    }
 }
 
 /// `sum += y w` for numbers w within 255 and y below 256: each is the lower half of its lane.
@@ -162,27 +168,49 @@ unsafe fn add_products(y: __m512i, w: __m512i, sum: &mut Sums) {
 unsafe fn sums_of_all(r: [__m512i; LINE]) -> __m512i {
     // SAFETY: the caller's promise.
     unsafe {
-        // Quarters of the result have the rows e, e + 4, e + 8, e + 12 each.
-        let quarters = [0, 1, 2, 3].map(|e| {
-            let halves = [[r[e], r[e + 4]], [r[e + 8], r[e + 12]]].map(|[a, b]| {
-                let lower = _mm512_shuffle_i64x2::<0b01_00_01_00>(a, b);
-                _mm512_add_epi32(lower, _mm512_shuffle_i64x2::<0b11_10_11_10>(a, b))
-            });
-            let [a, b] = halves;
-            let even = _mm512_shuffle_i64x2::<0b10_00_10_00>(a, b);
-            _mm512_add_epi32(even, _mm512_shuffle_i64x2::<0b11_01_11_01>(a, b))
-        });
-        let pairs = [[quarters[0], quarters[1]], [quarters[2], quarters[3]]].map(|[a, b]| {
-            let lower = _mm512_unpacklo_epi64(a, b);
-            _mm512_add_epi32(lower, _mm512_unpackhi_epi64(a, b))
-        });
-        let [a, b] = pairs.map(|pair| _mm512_castsi512_ps(pair));
+        // Quarters of a register, and of the result, have the rows e, e + 4, e + 8 and e + 12.
+        let first = add_twos(
+            quarters([r[0], r[4], r[8], r[12]]),
+            quarters([r[1], r[5], r[9], r[13]]),
+        );
+        let last = add_twos(
+            quarters([r[2], r[6], r[10], r[14]]),
+            quarters([r[3], r[7], r[11], r[15]]),
+        );
+        let (a, b) = (_mm512_castsi512_ps(first), _mm512_castsi512_ps(last));
         let even = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(a, b));
         _mm512_add_epi32(
             even,
             _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(a, b)),
         )
     }
+}
+
+/// The quarters of four registers, added up: a quarter for each register.
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[inline(always)]
+unsafe fn quarters([a, b, c, d]: [__m512i; 4]) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let lower = _mm512_shuffle_i64x2::<0b01_00_01_00>(a, b);
+        let first = _mm512_add_epi32(lower, _mm512_shuffle_i64x2::<0b11_10_11_10>(a, b));
+        let lower = _mm512_shuffle_i64x2::<0b01_00_01_00>(c, d);
+        let last = _mm512_add_epi32(lower, _mm512_shuffle_i64x2::<0b11_10_11_10>(c, d));
+        let even = _mm512_shuffle_i64x2::<0b10_00_10_00>(first, last);
+        _mm512_add_epi32(even, _mm512_shuffle_i64x2::<0b11_01_11_01>(first, last))
+    }
+}
+
+/// In each quarter the two halves of a, added, and those of b.
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[inline(always)]
+unsafe fn add_twos(a: __m512i, b: __m512i) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)) }
 }
 
 // SAFETY of every block below: `self` exists only where `detect` found AVX2, and sizes and boundaries are as above.
@@ -217,7 +245,7 @@ impl Whole for Avx2 {
                     ];
                     for (half, sum) in halves.into_iter().zip(sums) {
                         let upper = _mm_unpackhi_epi64(half, half);
-                        add_eights(y, [half, upper].map(|eight| _mm256_cvtepu8_epi32(eight)), sum);
+                        add_eights(y, [_mm256_cvtepu8_epi32(half), _mm256_cvtepu8_epi32(upper)], sum);
                     }
                 }
             }
@@ -232,7 +260,7 @@ impl Whole for Avx2 {
                 for (half, sum) in bytes.0.as_chunks::<LINE>().0.iter().zip(sums) {
                     let half = _mm_load_si128(half.as_ptr().cast());
                     let upper = _mm_unpackhi_epi64(half, half);
-                    add_eights(y, [half, upper].map(|eight| _mm256_cvtepi8_epi32(eight)), sum);
+                    add_eights(y, [_mm256_cvtepi8_epi32(half), _mm256_cvtepi8_epi32(upper)], sum);
                 }
             }
         }
@@ -250,12 +278,11 @@ unsafe fn planes(block: &Trits) -> [__m256i; 4] {
         let bytes = _mm256_load_si256(block.0.as_ptr().cast());
         let two_bits = _mm256_set1_epi8(3);
         [
-            _mm256_srli_epi16::<6>(bytes),
-            _mm256_srli_epi16::<4>(bytes),
-            _mm256_srli_epi16::<2>(bytes),
-            bytes,
+            _mm256_and_si256(_mm256_srli_epi16::<6>(bytes), two_bits),
+            _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), two_bits),
+            _mm256_and_si256(_mm256_srli_epi16::<2>(bytes), two_bits),
+            _mm256_and_si256(bytes, two_bits),
         ]
-        .map(|plane| _mm256_and_si256(plane, two_bits))
     }
 }
 
