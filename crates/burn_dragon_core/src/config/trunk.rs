@@ -6,7 +6,7 @@ use crate::auxiliary::{Margins, NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
 use crate::initial::{InitConfig, Thresholds};
-use crate::low_bit::{LowBit, QuantConfig};
+use crate::low_bit::{LowBit, QuantConfig, RhoConfig};
 use crate::mixer::{Mixer, Sizes};
 use crate::norm::NormConfig;
 use crate::positions::Positions;
@@ -105,6 +105,9 @@ pub struct TrunkConfig {
     /// Low-bit weights and activities; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quant: Option<QuantConfig>,
+    /// Precision and compression of carried memory; it is carried as it is if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rho: Option<RhoConfig>,
     /// Kind of read: the tokens that a token reads; those before it if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub read: Read,
@@ -159,13 +162,14 @@ impl TrunkConfig {
     }
 
     /// Whether the operation `decode` can compute this trunk: one stream, a causal read, keys of pairs, a layer norm that learns
-    /// nothing, activities that are not quantised, and nothing more in its levels.
+    /// nothing, activities that are not quantised, memory that is carried as it is, and nothing more in its levels.
     pub(crate) fn is_plain(&self) -> bool {
         let reads = self.read == Read::Causal && self.positions.is_of_pairs();
         let levels = self.fanout.is_none() && self.auxiliary() == Margins::default();
         let has_activities = self.low_bit().is_some_and(|low_bit| low_bit.has_activities());
+        let memory = self.rho.is_none_or(|rho| !rho.changes());
         let neurons = self.norm.is_plain() && self.init.firing.is_none() && !has_activities;
-        reads && levels && neurons && self.connector == Connector::Plain {}
+        reads && levels && neurons && memory && self.connector == Connector::Plain {}
     }
 
     /// What is quantised, and how; `None` if nothing is, or the table is not valid.
@@ -228,6 +232,9 @@ impl TrunkConfig {
         self.init.validate(self)?;
         if let Some(quant) = &self.quant {
             quant.low_bit(self)?;
+        }
+        if let Some(rho) = &self.rho {
+            rho.validate(self)?;
         }
         self.decay
             .as_ref()
