@@ -84,7 +84,7 @@ pub mod api {
         Firing, FiringShares, Gains, InitConfig, InitKind, LogNormal, Modular, Residual, Thresholds, Topology,
     };
     pub use crate::loss::{cross_entropy, token_losses};
-    pub use crate::low_bit::QuantConfig;
+    pub use crate::low_bit::{QuantConfig, RhoConfig, RhoProbe};
     pub use crate::mixer::{
         GatedDeltaConfig, Mamba1Config, Mamba2Config, Mamba3Config, Mixer, MixerWeights, Rwkv8Config,
     };
@@ -97,11 +97,12 @@ pub mod api {
     pub use crate::trunk::Trunk;
     pub use burn_dragon_kernel::api::{Ahead, Credit, Draw, Drawn, Kernels, Precision, Resets};
 
-    /// Low-bit models: the keys of `[model.quant]`, and what they mean.
+    /// Low-bit models: the keys of `[model.quant]` and `[model.rho]`, and what they mean.
     pub mod low_bit {
         pub use crate::low_bit::{
-            ActFormat, ActGrouping, InferenceMode, LowBit, Protocol, QuantConfig, QuantError,
-            SavedActivations, SavedFormat, SavedMode, Target, TrainingMode, WeightFormat, WeightGrouping,
+            ActFormat, ActGrouping, InferenceMode, LowBit, Protocol, QuantConfig, QuantError, RhoCompression,
+            RhoConfig, RhoError, RhoInterval, RhoPrecision, SavedActivations, SavedFormat, SavedMode, Target,
+            TrainingMode, WeightFormat, WeightGrouping,
         };
         pub use burn_dragon_kernel::api::low_bit::{LowBitMatrix, Packing, ScaleGroups};
     }

@@ -2,6 +2,8 @@
 
 use crate::density::{DensityProbe, Watch};
 use crate::level::{Seen, View};
+use crate::low_bit::RhoProbe;
+use crate::seed::derive;
 use burn::tensor::Tensor;
 use burn_dragon_kernel::api::{Credit, Precision, Resets};
 
@@ -26,12 +28,30 @@ pub struct Pass<'a> {
     pub streams: Option<&'a mut Vec<Tensor<4>>>,
     /// Probe that counts active neurons; for a model without autodiff.
     pub density: Option<&'a mut DensityProbe>,
+    /// Probe of what `[model.rho]` does to carried memory.
+    pub memory: Option<&'a mut RhoProbe>,
     /// Probe that receives the activations of each level. This is slow, since it needs x and y as whole tensors; use it
     /// for analysis.
     pub watch: Option<&'a mut dyn Watch>,
 }
 
 impl Pass<'_> {
+    /// The same pass for token `t` of its window alone; the stream after each level goes to `streams`, if it is wanted.
+    pub(crate) fn of_token<'b>(&'b mut self, t: usize, streams: &'b mut Vec<Tensor<4>>) -> Pass<'b> {
+        Pass {
+            dropout_seed: self.dropout_seed.map(|seed| derive(seed, "token", t as u64, 0)),
+            precision: self.precision,
+            resets: self.resets.window(t..t + 1),
+            credit: self.credit,
+            levels: self.levels,
+            exit: self.exit.as_mut().map(|exit| &mut **exit as _),
+            streams: self.streams.is_some().then_some(streams),
+            density: self.density.as_deref_mut(),
+            memory: self.memory.as_deref_mut(),
+            watch: self.watch.as_mut().map(|watch| &mut **watch as _),
+        }
+    }
+
     /// Data that a level has to give to the probes.
     pub(crate) fn view(&self) -> View {
         if self.watch.is_some() {

@@ -5,6 +5,7 @@
 //! L times, with the same weights:
 //!     u = level(stream.input, rho)                level.rs: positions/, read.rs, mixer/ within it; fanout.rs, auxiliary/ around it
 //!     stream.join(u)                              connector/, norm/
+//!     rho = what is carried of it                 low_bit/rho/
 //! v = stream.output
 //! ```
 //!
@@ -16,7 +17,7 @@ use crate::connector::{ConnectorWeights, Setting};
 use crate::free_memory::{FreeMemory, Need};
 use crate::initial::{ParameterBuilder, initial};
 use crate::level::{Contribution, Level};
-use crate::low_bit::Quantisers;
+use crate::low_bit::{Edge, Quantisers};
 use crate::mixer::MixerWeights;
 use crate::norm::{Norm, NormWeights};
 use crate::pass::Pass;
@@ -206,13 +207,39 @@ impl Trunk {
             ..self.config.memory()
         };
         state.check(shape, v.dims()[0])?;
-        let (v, memory) = self.run(v, state.into(), pass);
+        let by_tokens = self.config.rho.is_some_and(|rho| rho.is_of_tokens());
+        let (v, memory) = match by_tokens && v.dims()[2] > 1 {
+            true => self.run_by_tokens(&v, state.into(), pass),
+            false => self.run(v, state.into(), pass),
+        };
         Ok((v, memory.into()))
+    }
+
+    /// [`run`](Self::run) token by token.
+    fn run_by_tokens(&self, v: &Tensor<4>, mut memory: Memory, mut pass: Pass<'_>) -> (Tensor<4>, Memory) {
+        let (mut outputs, mut streams) = (Vec::new(), Vec::<Vec<Tensor<4>>>::new());
+        for t in 0..v.dims()[2] {
+            let mut of_token = Vec::new();
+            let part = pass.of_token(t, &mut of_token);
+            let output;
+            (output, memory) = self.run(v.clone().narrow(2, t, 1), memory, part);
+            outputs.push(output);
+            streams.push(of_token);
+        }
+        if let Some(all) = &mut pass.streams {
+            let levels = streams.iter().map(Vec::len).min().unwrap_or(0); // a pass may end early
+            for level in 0..levels {
+                let of_tokens = streams.iter().map(|token| token[level].clone());
+                all.push(Tensor::cat(of_tokens.collect(), 2));
+            }
+        }
+        (Tensor::cat(outputs, 2), memory)
     }
 
     /// Loop over the levels, the only one.
     fn run(&self, v: Tensor<4>, memory: Memory, mut pass: Pass<'_>) -> (Tensor<4>, Memory) {
         let tokens = v.dims()[2];
+        let edge = Edge::of(&self.config, v.is_autodiff());
         let rotation = self.rotations.of_window(&self.config, &memory.positions, &v);
         let (level, view) = (self.level(rotation, &mut pass), pass.view());
         let resets = level.retention.resets.clone();
@@ -227,10 +254,16 @@ impl Trunk {
         for (l, rho) in memories.by_ref().enumerate() {
             let dropout = |first| self.dropout(pass.dropout_seed, l, first);
             let level = (&level, self.config.neurons_at(l));
+            let before = rho
+                .clone()
+                .filter(|_| edge.is_some_and(|edge| edge.needs_before()));
             let Contribution { u, rho, seen } = auxiliary.run(level, stream.input(), rho, &dropout, view);
             stream.join(u);
             pass.see(l, &seen, || stream.output());
-            next.push(rho);
+            next.push(match (&edge, rho) {
+                (Some(edge), Some(after)) => Some(edge.pass(before, after, pass.memory.as_deref_mut())),
+                (_, rho) => rho,
+            });
             if pass.ends(l, || stream.output()) {
                 break;
             }

@@ -247,6 +247,7 @@ impl ModelConfig {
             norm: NormConfig::default(),
             init: InitConfig::default(),
             quant: None,
+            rho: None,
             read: Read::Full,
         }
     }

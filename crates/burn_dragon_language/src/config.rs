@@ -3,7 +3,7 @@
 use crate::error::LanguageError;
 use burn_dragon_core::api::{
     Connector, DecayConfig, DragonConfig, Fanout, InitConfig, Mixer, NeuronRecurrence, NormConfig, Positions,
-    QuantConfig, SummaryMemory,
+    QuantConfig, RhoConfig, SummaryMemory,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ pub struct ModelConfig {
     /// Low-bit weights and activities. If absent, there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quant: Option<QuantConfig>,
+    /// Precision and compression of carried memory. If absent, it is carried as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rho: Option<RhoConfig>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -90,6 +93,7 @@ impl From<DragonConfig> for ModelConfig {
             norm: c.norm,
             init: c.init,
             quant: c.quant,
+            rho: c.rho,
         }
     }
 }
@@ -133,6 +137,7 @@ impl ModelConfig {
             init: self.init,
             // A table that is switched off is none: the model is a plain one.
             quant: self.quant.clone().filter(QuantConfig::is_in_force),
+            rho: self.rho,
         };
         config.validate()?;
         Ok(config)

@@ -1,7 +1,7 @@
 //! Errors of a model's configuration.
 
 use crate::free_memory::MemoryError;
-use crate::low_bit::QuantError;
+use crate::low_bit::{QuantError, RhoError};
 
 /// Error of a model's configuration.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -139,4 +139,7 @@ pub enum ConfigError {
     /// A table `[model.quant]` has no meaning.
     #[error(transparent)]
     Quant(#[from] QuantError),
+    /// A table `[model.rho]` has no meaning.
+    #[error(transparent)]
+    Rho(#[from] RhoError),
 }

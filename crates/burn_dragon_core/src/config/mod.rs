@@ -20,7 +20,7 @@ use crate::auxiliary::{NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
 use crate::initial::InitConfig;
-use crate::low_bit::QuantConfig;
+use crate::low_bit::{QuantConfig, RhoConfig};
 use crate::mixer::Mixer;
 use crate::norm::NormConfig;
 use crate::positions::Positions;
@@ -89,6 +89,9 @@ pub struct DragonConfig {
     /// Low-bit weights and activities; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quant: Option<QuantConfig>,
+    /// Precision and compression of carried memory; it is carried as it is if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rho: Option<RhoConfig>,
 }
 
 /// Whether a value is the default, which an absent key stands for.
@@ -124,6 +127,7 @@ impl DragonConfig {
             norm: NormConfig::default(),
             init: InitConfig::default(),
             quant: None,
+            rho: None,
         }
     }
 
@@ -186,6 +190,7 @@ impl DragonConfig {
             norm,
             init,
             quant,
+            rho,
         } = self.clone();
         TrunkConfig {
             d_model,
@@ -205,6 +210,7 @@ impl DragonConfig {
             norm,
             init,
             quant,
+            rho,
             read: Read::of(mixer),
         }
     }

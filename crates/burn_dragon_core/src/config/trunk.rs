@@ -6,7 +6,7 @@ use crate::auxiliary::{Margins, NeuronRecurrence, SummaryMemory};
 use crate::connector::Connector;
 use crate::fanout::Fanout;
 use crate::initial::{InitConfig, Thresholds};
-use crate::low_bit::{LowBit, QuantConfig};
+use crate::low_bit::{LowBit, QuantConfig, RhoConfig};
 use crate::mixer::{Mixer, Sizes};
 use crate::norm::NormConfig;
 use crate::positions::Positions;
@@ -105,6 +105,9 @@ pub struct TrunkConfig {
     /// Low-bit weights and activities; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quant: Option<QuantConfig>,
+    /// Precision and compression of carried memory; it is carried as it is if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rho: Option<RhoConfig>,
     /// Kind of read: the tokens that a token reads; those before it if absent.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub read: Read,
@@ -159,11 +162,12 @@ impl TrunkConfig {
     }
 
     /// Whether the operation `decode` can compute this trunk, if it has its keys: one stream, a causal read, a layer norm that
-    /// learns nothing, and nothing more in its levels.
+    /// learns nothing, memory that is carried as it is, and nothing more in its levels.
     pub(crate) fn is_plain_within(&self) -> bool {
         let levels = self.fanout.is_none() && self.auxiliary() == Margins::default();
+        let memory = self.rho.is_none_or(|rho| !rho.changes());
         let neurons = self.norm.is_plain() && self.init.firing.is_none();
-        self.read == Read::Causal && levels && neurons && self.connector == Connector::Plain {}
+        self.read == Read::Causal && levels && neurons && memory && self.connector == Connector::Plain {}
     }
 
     /// What is quantised, and how; `None` if nothing is, or the table is not valid.
@@ -226,6 +230,9 @@ impl TrunkConfig {
         self.init.validate(self)?;
         if let Some(quant) = &self.quant {
             quant.low_bit(self)?;
+        }
+        if let Some(rho) = &self.rho {
+            rho.validate(self)?;
         }
         self.decay
             .as_ref()

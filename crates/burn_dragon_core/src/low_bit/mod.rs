@@ -1,4 +1,4 @@
-//! Low-bit models: quantised weights and activities.
+//! Low-bit models: quantised weights, activities and memories.
 //!
 //! ```text
 //! v^ = Q(v);  x = relu(v^ Wx^)         Wx^ = Q(decoder_x)      where decoder_x is a target
@@ -16,6 +16,7 @@
 //! | matrices in whole numbers, for files and decoders | `matrices.rs` |
 //! | quantisers of activities | `activities.rs` |
 //! | Hadamard matrix | `hadamard.rs` |
+//! | table `[model.rho]`: carried memory in fewer bits | `rho/` |
 //! | groups of numbers that share a scale | `groups.rs` |
 //! | straight-through gradient; rounding of y | the kernel's `level/levels.rs` |
 //!
@@ -28,6 +29,7 @@ mod config;
 mod groups;
 mod hadamard;
 mod matrices;
+mod rho;
 mod rules;
 mod weights;
 mod words;
@@ -37,6 +39,8 @@ pub use config::{
     ActFormat, ActGrouping, InferenceMode, Protocol, QuantConfig, SavedActivations, SavedFormat, SavedMode,
     Target, TrainingMode, WeightFormat, WeightGrouping,
 };
+pub(crate) use rho::Edge;
+pub use rho::{RhoCompression, RhoConfig, RhoError, RhoInterval, RhoPrecision, RhoProbe};
 pub use rules::{LowBit, QuantError};
 
 #[cfg(test)]

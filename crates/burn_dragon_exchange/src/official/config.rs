@@ -193,6 +193,7 @@ impl OfficialConfig {
             norm: NormConfig::default(),
             init: InitConfig::default(),
             quant: None,
+            rho: None,
         }
     }
 
@@ -215,6 +216,7 @@ impl OfficialConfig {
             ("fanout", config.fanout.is_some()),
             ("summary_memory", config.summary_memory.is_some()),
             ("neuron_recurrence", config.neuron_recurrence.is_some()),
+            ("rho", config.rho.is_some()),
         ];
         if let Some((key, _)) = more.into_iter().find(|(_, is_given)| *is_given) {
             return Err(format!(

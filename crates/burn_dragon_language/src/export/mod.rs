@@ -287,7 +287,8 @@ pub(crate) fn shape_in_words(config: &DragonConfig) -> String {
     )
 }
 
-/// Norm, initial weights, thresholds and low bits in words where they are not the usual, and the form in which levels then run.
+/// Norm, initial weights, thresholds, low bits and carried memory in words where they are not the usual, and the form in which
+/// levels then run.
 fn unusual(config: &DragonConfig) -> Vec<(&'static str, String)> {
     let thresholds = config.trunk().thresholds();
     let norm = (!config.norm.is_plain()).then(|| {
@@ -311,7 +312,11 @@ fn unusual(config: &DragonConfig) -> Vec<(&'static str, String)> {
         .trunk()
         .low_bit()
         .map(|low_bit| ("low bits", low_bit.in_words()));
-    [norm, drawn, thresholds, quant].into_iter().flatten().collect()
+    let rho = config.rho.map(|rho| ("carried memory", rho.in_words()));
+    [norm, drawn, thresholds, quant, rho]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn mega(number: u64) -> f64 {

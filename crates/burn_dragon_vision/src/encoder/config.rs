@@ -241,6 +241,7 @@ impl ModelConfig {
             norm: NormConfig::default(),
             init: InitConfig::default(),
             quant: None,
+            rho: None,
             read: Read::Full,
         }
     }

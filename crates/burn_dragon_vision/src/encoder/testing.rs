@@ -27,6 +27,7 @@ pub(super) fn trunk_config() -> TrunkConfig {
         norm: NormConfig::default(),
         init: InitConfig::default(),
         quant: None,
+        rho: None,
         read: Read::Full,
     }
 }

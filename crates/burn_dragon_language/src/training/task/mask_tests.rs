@@ -299,3 +299,56 @@ fn a_text_in_which_nothing_counts_is_refused() {
         "{said}"
     );
 }
+
+/// Keys of `[model.rho]` for the windows of a step: memory that is not carried, gradients that end, and figures.
+#[test]
+fn windows_carry_what_model_rho_says() {
+    let streams = "[sequence.streams]\nunroll = 3\nbackprop = 3\n";
+    let of = |keys: &str| {
+        let task = task(&format!("{streams}{keys}"));
+        let model = task.new_model().unwrap();
+        let batch = || task.batch(position(0), &mut task.cursor().unwrap()).unwrap();
+        let watched = LossContext {
+            watch: true,
+            ..context()
+        };
+        let mut carry = task.carry(&model).unwrap();
+        let metrics = task.loss(&model, batch(), &mut carry, watched).unwrap().metrics;
+        let (loss, gradients) = learnt(&task, &model, batch());
+        (loss, gradients, metrics)
+    };
+    let rho = |keys: &str| of(&format!("[model.rho]\nprecision = 'fp32'\n{keys}"));
+    let (loss, gradients, metrics) = of("");
+    assert!(!metrics.contains_key("rho_error"));
+    let (same, same_gradients, _) = rho("detach_between_windows = false\n");
+    assert_eq!((same, &same_gradients), (loss, &gradients));
+    let (detached, cut, metrics) = rho("");
+    assert_eq!(detached, loss, "a detached memory has the same numbers");
+    assert!(cut["decoder_x"] != gradients["decoder_x"]);
+    assert!(!metrics.contains_key("rho_error"), "nothing changes memory");
+    let (empty, _, _) = rho("carry_across_tbptt = false\n");
+    assert!((empty - loss).abs() > 1e-6);
+    // Every window begins anew: it is the loss of the windows by themselves.
+    let alone = task(streams);
+    let model = alone.new_model().unwrap();
+    let batch = alone.batch(position(0), &mut alone.cursor().unwrap()).unwrap();
+    let (mut sum, mut count) = (0.0, 0.0);
+    for window in batch.windows {
+        let pass = Pass {
+            resets: window.resets.clone(),
+            ..Pass::default()
+        };
+        let logits = model.forward_pass(window.inputs, pass);
+        let counted = window.counted.unwrap();
+        let losses = (token_losses(logits, window.targets) * counted.mask).sum();
+        sum += losses.into_scalar::<f64>();
+        count += counted.number as f64;
+    }
+    assert!((empty - sum / count).abs() < 1e-5, "{empty} {}", sum / count);
+
+    let (lossy, _, metrics) = rho("compression = 'ternary_block_exp'\n");
+    assert!((lossy - loss).abs() > 1e-6);
+    assert!(metrics["rho_error"] > 0.1 && metrics["rho_error"] < 1.0 && metrics["rho_norm"] > 0.0);
+    let (_, _, metrics) = rho("compression = 'ternary_block_exp'\nstats_monitoring = false\n");
+    assert!(!metrics.contains_key("rho_error"));
+}

@@ -25,7 +25,9 @@ use crate::tokenizer::TokenizerSpec;
 use burn::tensor::Device;
 use burn_dragon_checkpoint::api::{CheckpointError, Content, ModelFile, ModelInfo};
 use burn_dragon_core::api::expert::load;
-use burn_dragon_core::api::{Dragon, DragonConfig, FreeMemory, MemoryError, Precision, TensorShape};
+use burn_dragon_core::api::{
+    Dragon, DragonConfig, FreeMemory, MemoryError, Precision, RhoConfig, RhoProbe, TensorShape,
+};
 use burn_dragon_stream::api::Lanes;
 use burn_dragon_train::api::{
     DataHashes, DataPosition, Evaluation, Extent, Figure, FigureFormat, Identity, Keys, Loss, LossContext,
@@ -236,7 +238,16 @@ impl Task for LanguageTask {
             credit: self.config.sequence.credit,
         };
         let value = match (self.order.streams(), carry) {
-            (Some(plan), Some(memory)) => reader.streams(plan.window(), batch, memory)?,
+            (Some(plan), Some(memory)) => {
+                let is_watched = |rho: RhoConfig| context.watch && rho.stats_monitoring && rho.changes();
+                let mut probe = model.config().rho.is_some_and(is_watched).then(RhoProbe::default);
+                let value = reader.streams(plan.window(), batch, memory, probe.as_mut())?;
+                if let Some(probe) = probe.filter(|probe| probe.edges() > 0) {
+                    metrics.insert("rho_error".into(), probe.relative_error());
+                    metrics.insert("rho_norm".into(), probe.norm());
+                }
+                value
+            }
             _ => reader.windows(batch),
         };
         Ok(Loss { value, metrics })

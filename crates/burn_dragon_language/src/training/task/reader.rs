@@ -6,7 +6,8 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use burn_dragon_core::api::expert::derive;
 use burn_dragon_core::api::{
-    Credit, Density, DensityProbe, Dragon, Pass, Precision, cross_entropy, token_losses,
+    Credit, Density, DensityProbe, Dragon, DragonState, Pass, Precision, RhoProbe, cross_entropy,
+    token_losses,
 };
 use burn_dragon_stream::api::TbpttWindow;
 use burn_dragon_train::api::TrainError;
@@ -75,12 +76,13 @@ impl Reader<'_> {
     }
 
     /// Mean loss of the windows with a loss, after the windows that only fill the memory. The memory is carried to the
-    /// next batch.
+    /// next batch; the probe sees what `[model.rho]` does to it.
     pub(super) fn streams(
         &self,
         window: TbpttWindow,
         batch: Batch,
         memory: &mut StreamMemory,
+        mut probe: Option<&mut RhoProbe>,
     ) -> Result<Tensor<1>, TrainError> {
         let mut state = memory.take(&batch.lanes).map_err(TrainError::task)?;
         let mut windows = batch.windows.into_iter().enumerate();
@@ -88,7 +90,8 @@ impl Reader<'_> {
             let model = self.model.valid();
             for (place, read) in windows.by_ref().take(window.detach_prefix_steps()) {
                 let pass = self.pass(place, &read);
-                let after = model.forward_pass_with_state(read.inputs.inner(), state, pass);
+                let state_before = self.before_window(state);
+                let after = model.forward_pass_with_state(read.inputs.inner(), state_before, pass);
                 (_, state) = after.map_err(TrainError::task)?;
             }
         }
@@ -98,10 +101,13 @@ impl Reader<'_> {
         }
         let mut losses = Losses::default();
         for (place, read) in windows {
-            let pass = self.pass(place, &read);
+            let pass = Pass {
+                memory: probe.as_deref_mut(),
+                ..self.pass(place, &read)
+            };
             let (logits, after) = self
                 .model
-                .forward_pass_with_state(read.inputs, state, pass)
+                .forward_pass_with_state(read.inputs, self.before_window(state), pass)
                 .map_err(TrainError::task)?;
             losses.add(logits, read.targets, read.counted);
             state = after;
@@ -112,7 +118,21 @@ impl Reader<'_> {
         Ok(losses.mean())
     }
 
-    fn pass(&self, place: usize, window: &Window) -> Pass<'static> {
+    /// The state that a window begins with, from that after the one before it (`[model.rho]`).
+    fn before_window(&self, mut state: DragonState) -> DragonState {
+        let Some(rho) = self.model.config().rho else {
+            return state;
+        };
+        if !rho.carry_across_tbptt {
+            state.reset();
+        }
+        match rho.detach_between_windows {
+            true => state.detach(),
+            false => state,
+        }
+    }
+
+    fn pass<'p>(&self, place: usize, window: &Window) -> Pass<'p> {
         Pass {
             // The first window's masks are those of a step of one window.
             dropout_seed: Some(match place {
