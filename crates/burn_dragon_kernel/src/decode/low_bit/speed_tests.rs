@@ -1,9 +1,9 @@
 //! Time of a token in whole numbers beside f32 and bf16.
 
 use super::*;
-use crate::decode::{Decode, DecodeKeys};
 use crate::decode::tests::Draws;
 use crate::decode::weights::Weights;
+use crate::decode::{Decode, DecodeKeys};
 use crate::low_bit::LowBitFormat;
 use crate::rotation::Frequencies;
 use std::sync::Arc;
