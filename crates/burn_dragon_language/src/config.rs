@@ -1,9 +1,10 @@
 //! Table `[model]` of a configuration: the sizes of a language model.
 
 use crate::error::LanguageError;
+use burn_dragon_core::api::low_bit::QuantError;
 use burn_dragon_core::api::{
-    Connector, DecayConfig, DragonConfig, Fanout, InitConfig, Mixer, NeuronRecurrence, NormConfig, Positions,
-    QuantConfig, RhoConfig, SummaryMemory,
+    ConfigError, Connector, DecayConfig, DragonConfig, Fanout, InitConfig, Mixer, NeuronRecurrence,
+    NormConfig, Positions, QuantConfig, RhoConfig, SummaryMemory,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,9 @@ impl ModelConfig {
             quant: self.quant.clone().filter(QuantConfig::is_in_force),
             rho: self.rho,
         };
+        if config.quant.as_ref().is_some_and(|quant| quant.packed) {
+            return Err(ConfigError::from(QuantError::PackedInTraining).into());
+        }
         config.validate()?;
         Ok(config)
     }

@@ -29,6 +29,7 @@ mod infer;
 mod info;
 mod instructions;
 mod judging;
+mod low_bit;
 mod machine;
 mod names;
 mod new;

@@ -237,6 +237,12 @@ pub enum QuantError {
         /// The key.
         key: &'static str,
     },
+    /// A model whose matrices are quantised already is to be trained.
+    #[error(
+        "model.quant.packed is what `dragon export --low-bit` writes into the file of a packed model, which is not trained; leave \
+         it out"
+    )]
+    PackedInTraining,
     /// Nothing is quantised.
     #[error(
         "model.quant quantises nothing; name \"decoder_x\", \"decoder_y\" or \"encoder\" in model.quant.target_modules, with a \
