@@ -1,31 +1,22 @@
 //! Carried memory of a chunk of neurons.
 //!
-//! In f32 a token reads the rows of its active pairs and writes them in the same pass. In bf16, writes are deferred:
-//!
-//! ```text
-//! read = q rho + sum over the last tokens s of (q . q_s) v_s        pending: q_s, not yet part of rho
-//! rho += sum of q_s (outer) v_s                                     once in 16 tokens
-//! ```
-//!
-//! `pending` has a line for each neuron: its q in the last 16 tokens. It is read like a continuation of the row, by
-//! 16 numbers. The vectors `v_s` are in [`Recent`], for all chunks. This is the same function; only the order of the
-//! sums is another. It has two uses. Rows are read and not written, so fewer bytes move. And they are rounded 16 times
-//! less often. Their rounding is stochastic: to the nearest, a sum would stop to grow once its terms are below a 512th
-//! of it.
+//! In f32 a token reads the rows of its active pairs and writes them in the same pass. In bf16 and int8, writes are
+//! deferred (`deferred.rs`).
 
+use super::blocks::BlockRows;
 use super::cpu::{AHEAD, fetch};
+use super::deferred::{Deferred, HalfRows};
+use super::memory::MemoryPrecision;
 use super::simd::{LINE, Line, Simd};
-use super::stored::{Halves, Stored};
+use super::stored::Stored;
 use super::weights::Sizes;
-use crate::matrix::Precision;
-use crate::mix::mix;
 
 /// Smallest scale of a memory: below it, the rows are multiplied by the scale, once in 40 tokens at a slope of 0.7.
 const LEAST_SCALE: f64 = 1.0 / (1u64 << 40) as f64;
 
 /// Threshold below which an entry is flushed to zero (2^-80). Smaller ones cannot change the normalised read, beside
 /// the epsilon of the norm, and could lead to subnormal numbers, which are slow on some processors.
-const LEAST: f32 = f32::EPSILON * f32::EPSILON * f32::EPSILON / 2048.0;
+pub(super) const LEAST: f32 = f32::EPSILON * f32::EPSILON * f32::EPSILON / 2048.0;
 
 /// The stream at the beginning of a level, in the last 16 tokens; empty unless writes are deferred.
 #[derive(Clone, Debug)]
@@ -37,8 +28,8 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn new(sizes: Sizes, lanes: usize, memory: Precision) -> Self {
-        let kept = if memory == Precision::F32 { 0 } else { LINE };
+    pub(super) fn new(sizes: Sizes, lanes: usize, memory: MemoryPrecision) -> Self {
+        let kept = if memory == MemoryPrecision::F32 { 0 } else { LINE };
         Self {
             rows: vec![Line::default(); sizes.levels * lanes * kept * sizes.row()],
             newest: vec![LINE - 1; sizes.levels],
@@ -91,24 +82,18 @@ pub(super) struct Memory {
 #[derive(Clone, Debug)]
 enum Rows {
     F32(Vec<Line>),
-    Bf16(Deferred),
-}
-
-/// Rows in bf16, with deferred writes.
-#[derive(Clone, Debug)]
-struct Deferred {
-    rows: Vec<Halves>,
-    pending: Vec<Line>, // [L, B, neurons], divided by the scale
+    Bf16(Deferred<HalfRows>),
+    Int8(Deferred<BlockRows>),
 }
 
 /// Part of a memory, by index: one of `of`.
-fn part<T>(all: &[T], index: usize, of: usize) -> &[T] {
+pub(super) fn part<T>(all: &[T], index: usize, of: usize) -> &[T] {
     let size = all.len() / of;
     &all[index * size..][..size]
 }
 
 /// The same, to be changed.
-fn part_mut<T>(all: &mut [T], index: usize, of: usize) -> &mut [T] {
+pub(super) fn part_mut<T>(all: &mut [T], index: usize, of: usize) -> &mut [T] {
     let size = all.len() / of;
     &mut all[index * size..][..size]
 }
@@ -130,7 +115,7 @@ pub(super) struct Query<'a> {
 impl Query<'_> {
     /// Numbers with which a pair of rows is read, and with which it is written.
     #[inline(always)]
-    fn pair(&self, pair: usize) -> [[f32; 2]; 2] {
+    pub(super) fn pair(&self, pair: usize) -> [[f32; 2]; 2] {
         let (cos, sin) = (self.cos[pair], self.sin[pair]);
         match self.further {
             None => {
@@ -147,14 +132,18 @@ impl Query<'_> {
 
 impl Memory {
     /// An empty memory of `count` rows a level and lane. Chunks write what is pending at different tokens, by their index.
-    pub(super) fn new(precision: Precision, sizes: Sizes, lanes: usize, count: usize, index: usize) -> Self {
+    pub(super) fn new(
+        precision: MemoryPrecision,
+        sizes: Sizes,
+        lanes: usize,
+        count: usize,
+        index: usize,
+    ) -> Self {
         let (count, row) = (sizes.levels * lanes * count, sizes.row());
         let rows = match precision {
-            Precision::F32 => Rows::F32(vec![Line::default(); count * row]),
-            Precision::Bf16 => Rows::Bf16(Deferred {
-                rows: vec![Halves::default(); count * Halves::size(row)],
-                pending: vec![Line::default(); count],
-            }),
+            MemoryPrecision::F32 => Rows::F32(vec![Line::default(); count * row]),
+            MemoryPrecision::Bf16 => Rows::Bf16(Deferred::new(count, row)),
+            MemoryPrecision::Int8 => Rows::Int8(Deferred::new(count, row)),
         };
         Self {
             rows,
@@ -181,11 +170,26 @@ impl Memory {
         match &mut self.rows {
             Rows::F32(rows) => recall_f32(simd, part_mut(rows, index, of), factors, query, read),
             Rows::Bf16(memory) => {
-                let (recent, newest) = recent.of(level, lane);
-                memory.recall(simd, [index, of], factors, query, (recent, newest), read);
-                if newest == self.last {
-                    memory.write(simd, [index, of], recent, query.seed);
-                }
+                memory.recall(
+                    simd,
+                    [index, of],
+                    factors,
+                    query,
+                    recent.of(level, lane),
+                    self.last,
+                    read,
+                );
+            }
+            Rows::Int8(memory) => {
+                memory.recall(
+                    simd,
+                    [index, of],
+                    factors,
+                    query,
+                    recent.of(level, lane),
+                    self.last,
+                    read,
+                );
             }
         }
     }
@@ -202,6 +206,7 @@ impl Memory {
             match &mut self.rows {
                 Rows::F32(rows) => scale_lines(part_mut(rows, index, of), factor),
                 Rows::Bf16(memory) => memory.scale([index, of], factor),
+                Rows::Int8(memory) => memory.scale([index, of], factor),
             }
         }
     }
@@ -214,6 +219,7 @@ impl Memory {
         match &self.rows {
             Rows::F32(rows) => copy_rows(part(rows, index, of), row, into),
             Rows::Bf16(memory) => memory.copy([index, of], recent, row, into),
+            Rows::Int8(memory) => memory.copy([index, of], recent, row, into),
         }
         into.iter_mut().for_each(|to| *to *= scale);
     }
@@ -225,6 +231,7 @@ impl Memory {
         match &mut self.rows {
             Rows::F32(rows) => replace_rows(part_mut(rows, index, of), width, from),
             Rows::Bf16(memory) => memory.replace([index, of], width, from),
+            Rows::Int8(memory) => memory.replace([index, of], width, from),
         }
     }
 }
@@ -260,137 +267,15 @@ fn recall_f32<S: Simd>(
 
 /// Multiplies numbers by a factor; what is less than [`LEAST`] then is zero.
 #[inline(always)]
-fn scale_lines(lines: &mut [Line], factor: f32) {
+pub(super) fn scale_lines(lines: &mut [Line], factor: f32) {
     for entry in lines.iter_mut().flat_map(|line| &mut line.0) {
         let scaled = *entry * factor;
         *entry = if scaled.abs() < LEAST { 0.0 } else { scaled };
     }
 }
 
-impl Deferred {
-    /// `read = q rho` with what is pending, of which q becomes the newest.
-    #[inline(always)]
-    fn recall<S: Simd>(
-        &mut self,
-        simd: S,
-        [index, of]: [usize; 2],
-        [ask, write]: [f32; 2],
-        query: &Query<'_>,
-        (recent, newest): (&[Line], usize),
-        read: &mut [Line],
-    ) {
-        let (rows, pending) = (
-            part(&self.rows, index, of),
-            part_mut(&mut self.pending, index, of),
-        );
-        let size = Halves::size(query.v.len());
-        let mut scores = simd.splat(0.0);
-        for (k, &pair) in query.pairs.iter().enumerate() {
-            let pair = pair as usize;
-            if let Some(&next) = query.pairs.get(k + 2 * AHEAD) {
-                fetch(simd, &rows[next as usize * 2 * size..][..2 * size]);
-                fetch(simd, &pending[next as usize * 2..][..2]);
-            }
-            let [[q0, q1], [k0, k1]] = query.pair(pair);
-            let [ask0, ask1] = [simd.splat(ask * q0), simd.splat(ask * q1)];
-            let (first, second) = rows[pair * 2 * size..][..2 * size].split_at(size);
-            Halves::add_two(simd, [ask0, ask1], [first, second], read);
-            let [first, second] = [2 * pair, 2 * pair + 1];
-            scores = simd.fma(ask0, simd.load(&pending[first]), scores);
-            scores = simd.fma(ask1, simd.load(&pending[second]), scores);
-            pending[first].0[newest] = write * k0;
-            pending[second].0[newest] = write * k1;
-        }
-        let mut line = Line::default();
-        simd.store(&mut line, scores);
-        for (score, v) in line.0.iter().zip(recent.chunks_exact(read.len())) {
-            Line::add(simd, simd.splat(*score), v, read);
-        }
-    }
-
-    /// Adds what is pending to the rows, pair by pair.
-    #[inline(always)]
-    fn write<S: Simd>(&mut self, simd: S, [index, of]: [usize; 2], recent: &[Line], seed: u64) {
-        let row = recent.len() / LINE;
-        let rows = part_mut(&mut self.rows, index, of).chunks_exact_mut(2 * Halves::size(row));
-        let pending = part_mut(&mut self.pending, index, of).chunks_exact_mut(2);
-        for (pair, (rows, pending)) in rows.zip(pending).enumerate() {
-            let mut writes = Writes::default();
-            for token in 0..LINE {
-                let q = [pending[0].0[token], pending[1].0[token]];
-                (writes.starts[writes.count], writes.q[writes.count]) = (token * row, q);
-                writes.count += usize::from(q != [0.0; 2]);
-            }
-            if writes.count > 0 {
-                writes.add(simd, rows, recent, mix(seed.wrapping_add(pair as u64)));
-                pending.fill(Line::default());
-            }
-        }
-    }
-
-    fn scale(&mut self, [index, of]: [usize; 2], factor: f32) {
-        let rows = part_mut(&mut self.rows, index, of);
-        rows.iter_mut().for_each(|halves| halves.scale(factor, LEAST));
-        scale_lines(part_mut(&mut self.pending, index, of), factor);
-    }
-
-    fn copy(&self, [index, of]: [usize; 2], recent: &[Line], row: usize, into: &mut [f32]) {
-        copy_rows(part(&self.rows, index, of), row, into);
-        let pending = part(&self.pending, index, of);
-        let width = into.len() / pending.len();
-        for (into, pending) in into.chunks_exact_mut(width).zip(pending) {
-            for (q, v) in pending.0.into_iter().zip(recent.chunks_exact(row)) {
-                into.iter_mut()
-                    .zip(Line::numbers(v))
-                    .for_each(|(to, v)| *to += q * v);
-            }
-        }
-    }
-
-    fn replace(&mut self, [index, of]: [usize; 2], width: usize, from: &[f32]) {
-        replace_rows(part_mut(&mut self.rows, index, of), width, from);
-        part_mut(&mut self.pending, index, of).fill(Line::default());
-    }
-}
-
-/// Pending writes of a pair: of the tokens at which it was active.
-#[derive(Default)]
-struct Writes {
-    starts: [usize; LINE + 1], // of the token's row, in lines
-    q: [[f32; 2]; LINE + 1],
-    count: usize,
-}
-
-impl Writes {
-    /// Adds the writes to both rows of the pair.
-    #[inline(always)]
-    fn add<S: Simd>(&self, simd: S, rows: &mut [Halves], recent: &[Line], seeds: u64) {
-        let row = recent.len() / LINE;
-        let (first, second) = rows.split_at_mut(rows.len() / 2);
-        for (i, (first, second)) in first.iter_mut().zip(second).enumerate() {
-            let (mut one, mut two) = (simd.widen(first), simd.widen(second));
-            let last = 2 * i + 1 == row; // the second line is only padding
-            for (q, start) in self.q[..self.count].iter().zip(&self.starts) {
-                let lines = &recent[start + 2 * i..];
-                let v0 = simd.load(&lines[0]);
-                let v1 = if last {
-                    simd.splat(0.0)
-                } else {
-                    simd.load(&lines[1])
-                };
-                let (q0, q1) = (simd.splat(q[0]), simd.splat(q[1]));
-                one = [simd.fma(q0, v0, one[0]), simd.fma(q0, v1, one[1])];
-                two = [simd.fma(q1, v0, two[0]), simd.fma(q1, v1, two[1])];
-            }
-            let seed = (seeds as u32).wrapping_add(2 * i as u32);
-            *first = Halves::stochastic(simd, one, seed ^ (seeds >> 32) as u32);
-            *second = Halves::stochastic(simd, two, seed.wrapping_add(1) ^ (seeds >> 32) as u32);
-        }
-    }
-}
-
 /// Copies rows of `row` lines into `[rows, D]`.
-fn copy_rows<R: Stored>(rows: &[R], row: usize, into: &mut [f32]) {
+pub(super) fn copy_rows<R: Stored>(rows: &[R], row: usize, into: &mut [f32]) {
     let size = R::size(row);
     let width = into.len() / (rows.len() / size);
     for (to, from) in into.chunks_exact_mut(width).zip(rows.chunks_exact(size)) {
@@ -401,7 +286,7 @@ fn copy_rows<R: Stored>(rows: &[R], row: usize, into: &mut [f32]) {
 }
 
 /// Replaces rows by `from`, `[rows, D]`.
-fn replace_rows<R: Stored>(rows: &mut [R], width: usize, from: &[f32]) {
+pub(super) fn replace_rows<R: Stored>(rows: &mut [R], width: usize, from: &[f32]) {
     let row = width.div_ceil(LINE);
     for (to, from) in rows.chunks_exact_mut(R::size(row)).zip(from.chunks_exact(width)) {
         let mut lines = vec![Line::default(); row];

@@ -2,11 +2,11 @@
 
 use super::carried::{Memory, Query, Recent};
 use super::low_bit::{FloatRows, WholeInputs};
+use super::memory::MemoryPrecision;
 use super::prefilter::{NeuronSlice, Neurons};
 use super::simd::{Kernel, LINE, Line, Shorts, Simd, Sums};
 use super::stored::Stored;
 use super::weights::{Matrices, Stacks, Weights};
-use crate::matrix::Precision;
 use crate::mix::mix;
 use std::ops::Range;
 
@@ -98,7 +98,7 @@ impl Chunk {
     pub(super) fn new(
         weights: &Weights,
         lanes: usize,
-        memory: Precision,
+        memory: MemoryPrecision,
         index: usize,
         (head, neurons): (usize, Range<usize>),
     ) -> Self {
@@ -419,7 +419,7 @@ pub(super) fn fetch<S: Simd, R>(simd: S, row: &[R]) {
 
 /// The places of the ones of a word, from the lowest.
 #[inline(always)]
-fn ones(mut word: u16) -> impl Iterator<Item = u32> {
+pub(super) fn ones(mut word: u16) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let place = word.trailing_zeros();
         word &= word.wrapping_sub(1);

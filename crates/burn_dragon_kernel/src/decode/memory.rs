@@ -4,7 +4,39 @@ use super::cpu::Chunk;
 use super::token_step::{TokenStep, lock};
 use super::weights::Sizes;
 use crate::activity::Activity;
+use crate::matrix::Precision;
 use std::ops::Range;
+
+/// Precision of the numbers of a carried memory; sums are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryPrecision {
+    /// f32, not rounded.
+    #[default]
+    F32,
+    /// bf16: 8 significant bits and half the bytes, rounded at random once in 16 tokens.
+    Bf16,
+    /// Blocks of 32 whole numbers within 127 and a scale in f32: 9 bits a number, rounded as often.
+    Int8,
+}
+
+impl From<Precision> for MemoryPrecision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+impl std::fmt::Display for MemoryPrecision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
+}
 
 impl TokenStep {
     /// Counts of active neurons of the last token, one entry for each level.

@@ -17,8 +17,8 @@
 //! an active member. If few neurons are active, products with an int8 copy of the rows rule most of the inactive ones
 //! out, without a change in any bit of the result (`prefilter.rs`).
 //!
-//! Weights and memory may be in bf16, with arithmetic in f32 (`stored.rs`). Memory in bf16 is written once in 16 tokens
-//! (`carried.rs`).
+//! Weights and memory may be in bf16, with arithmetic in f32 (`stored.rs`). Memory in bf16, or in int8 (`blocks.rs`), is
+//! written once in 16 tokens (`deferred.rs`).
 //!
 //! Matrices may be in whole numbers, and so may what they are multiplied by (`low_bit/`): another function, with another
 //! definition.
@@ -33,10 +33,12 @@
 //! `device.rs` is the same in the memory of a GPU, by the kernels of `cube/`.
 
 mod angles;
+mod blocks;
 mod carried;
 mod cpu;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(crate) mod cube;
+mod deferred;
 pub(crate) mod device;
 mod low_bit;
 mod memory;
@@ -56,10 +58,10 @@ mod workers;
 
 pub use device::{Ahead, DeviceDecode, DeviceParameters, Drawn};
 pub use low_bit::{InputGroups, LowBit, NeuronInput, RowInput};
+pub use memory::MemoryPrecision;
 pub use weights::{DecodeKeys, Parameters, Sizes, Weights};
 
 use crate::activity::Activity;
-use crate::matrix::Precision;
 use simd::Isa;
 use std::sync::Arc;
 use token_step::TokenStep;
@@ -69,7 +71,7 @@ use workers::Work;
 #[derive(Debug)]
 pub struct Decode {
     token_step: Arc<TokenStep>,
-    memory: Precision,
+    memory: MemoryPrecision,
     positions: Vec<u64>,
     logits: Vec<f32>, // [B, V]
 }
@@ -77,15 +79,14 @@ pub struct Decode {
 impl Decode {
     /// `lanes` streams at position 0 with an empty memory of a precision, on as many threads as speed it up.
     ///
-    /// A memory in bf16 has 8 significant bits and half the bytes; sums are f32.
-    ///
     /// # Panics
     /// If `lanes` is 0.
-    pub fn new(weights: Arc<Weights>, lanes: usize, memory: Precision) -> Self {
+    pub fn new(weights: Arc<Weights>, lanes: usize, memory: impl Into<MemoryPrecision>) -> Self {
         Self::with(weights, lanes, memory, Isa::best())
     }
 
-    fn with(weights: Arc<Weights>, lanes: usize, memory: Precision, isa: Isa) -> Self {
+    fn with(weights: Arc<Weights>, lanes: usize, memory: impl Into<MemoryPrecision>, isa: Isa) -> Self {
+        let memory = memory.into();
         assert!(lanes > 0, "decode: 0 lanes, expected at least 1");
         let logits = vec![0.0; lanes * weights.sizes().vocab];
         Self {

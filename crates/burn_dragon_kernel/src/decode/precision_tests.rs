@@ -6,6 +6,7 @@ use super::simd::{LINE, Line};
 use super::stored::{Halves, Stored};
 use super::tests::{Draws, Model, bits, random_sizes};
 use super::*;
+use crate::matrix::Precision;
 use burn::tensor::bf16;
 
 /// All pairs of precisions, of the weights and the memory.

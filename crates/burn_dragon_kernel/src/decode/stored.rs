@@ -95,7 +95,7 @@ fn rounded(bits: u32, more: u32) -> u32 {
 
 /// A hash of 32 bits, every bit of which depends on every bit of the word.
 #[inline(always)]
-fn scramble(mut word: u32) -> u32 {
+pub(super) fn scramble(mut word: u32) -> u32 {
     word = (word ^ (word >> 16)).wrapping_mul(0x7FEB_352D);
     word = (word ^ (word >> 15)).wrapping_mul(0x846C_A68B);
     word ^ (word >> 16)

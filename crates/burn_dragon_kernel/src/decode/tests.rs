@@ -2,6 +2,7 @@
 
 use super::reference::{self, State};
 use super::*;
+use crate::matrix::Precision;
 use crate::mix::mix;
 use crate::rotation::Frequencies;
 use burn::tensor::{DType, Device};

@@ -4,6 +4,7 @@ use super::angles::Angles;
 use super::carried::Recent;
 use super::cpu::{Chunk, FirstHalf, Readout, SecondHalf, Stream};
 use super::low_bit::{LowBitStacks, Speech, WholeInputs};
+use super::memory::MemoryPrecision;
 use super::prefilter::Coarsen;
 use super::row::{Join, add, norm};
 use super::simd::{Isa, LINE, Line, Shorts};
@@ -11,7 +12,6 @@ use super::weights::{Sizes, Weights};
 use super::work_queue::{End, MOST_PARTS, WorkItem, WorkQueue};
 use super::workers::{Help, Work};
 use crate::low_bit::GROUP;
-use crate::matrix::Precision;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -52,7 +52,7 @@ enum Phase {
 }
 
 impl TokenStep {
-    pub(super) fn new(weights: Arc<Weights>, lanes: usize, memory: Precision, isa: Isa) -> Self {
+    pub(super) fn new(weights: Arc<Weights>, lanes: usize, memory: MemoryPrecision, isa: Isa) -> Self {
         let sizes = weights.sizes();
         let Sizes {
             heads,

@@ -334,13 +334,13 @@ fn what_is_no_matrix_is_refused_with_the_reason() {
 }
 
 /// Products of sixteen rows of trits, in any order.
-struct Dots<'a>(&'a [Trits], [usize; LINE], &'a [Codes]);
+struct Dots<'a>(&'a [Trits], [usize; LINE], &'a [Codes], i32);
 
 impl Kernel for Dots<'_> {
     type Output = Sums;
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Sums {
-        simd.code_dots(self.0, self.1, self.2)
+        simd.code_dots(self.0, self.1, self.2, self.3)
     }
 }
 
@@ -395,12 +395,10 @@ fn check(numbers: &[i8], width: usize, q: &[i8], y: &[u8]) {
                     "{isa:?}, width {width}"
                 );
                 let order: [usize; LINE] = std::array::from_fn(|n| n * 7 % LINE);
-                let given = isa.run(Dots(rows, order.map(|n| n * codes.len()), &codes)).0;
-                assert_eq!(
-                    given.map(|dot| dot - total),
-                    order.map(|n| dots[n]),
-                    "{isa:?}, width {width}"
-                );
+                let given = isa
+                    .run(Dots(rows, order.map(|n| n * codes.len()), &codes, -total))
+                    .0;
+                assert_eq!(given, order.map(|n| dots[n]), "{isa:?}, width {width}");
                 (codes.len(), codes.len() * 128, of_y)
             }
             WholeRows::Bytes(_) => (width.div_ceil(COARSE), width.next_multiple_of(COARSE), 0),

@@ -2,7 +2,7 @@
 
 use super::{Form, InputGroups, LowBitStacks, NeuronInput, RowInput};
 use crate::decode::prefilter::Coarsen;
-use crate::decode::simd::{COARSE, Isa, Kernel, LINE, Line, Shorts, Simd};
+use crate::decode::simd::{Bytes, COARSE, Isa, Kernel, LINE, Line, Shorts, Simd, Sums};
 use crate::decode::weights::{Sizes, Weights};
 use crate::low_bit::{
     Codes, GROUP, LowBitMatrix, Quantise, ScaleGroups, Trits, WholeRows, hadamard, scale_of_neurons,
@@ -206,35 +206,44 @@ impl Row {
 
     /// Products of sixteen neurons of a matrix with the row, but for their scales.
     #[inline(always)]
-    pub(super) fn products<S: Simd>(&self, simd: S, matrix: &LowBitMatrix, neurons: [usize; LINE]) -> Line {
-        let (width, mut products) = (matrix.shape()[2], Line::default());
+    pub(super) fn products<S: Simd>(&self, simd: S, matrix: &LowBitMatrix, neurons: [usize; LINE]) -> S::V {
         match matrix.rows() {
-            WholeRows::Trits(rows) => {
-                let (size, each) = (width.div_ceil(Trits::BLOCK), self.codes.len() / self.groups.len());
-                for (index, (group, codes)) in
-                    self.groups.iter().zip(self.codes.chunks_exact(each)).enumerate()
-                {
-                    let first = index * GROUP / Trits::BLOCK;
-                    let sums = simd.code_dots(rows, neurons.map(|n| n * size + first), codes);
-                    for (product, sum) in products.0.iter_mut().zip(sums.0) {
-                        *product += (sum - group.sum) as f32 * group.step;
-                    }
-                }
+            WholeRows::Trits(rows) => self.of_trits(simd, rows, matrix.shape()[2], neurons),
+            WholeRows::Bytes(rows) => self.of_bytes(simd, rows, matrix.shape()[2], neurons),
+        }
+    }
+
+    #[inline(always)]
+    fn of_trits<S: Simd>(&self, simd: S, rows: &[Trits], width: usize, mut starts: [usize; LINE]) -> S::V {
+        let size = width.div_ceil(Trits::BLOCK);
+        starts.iter_mut().for_each(|start| *start *= size);
+        let (mut products, each) = (simd.splat(0.0), self.codes.len() / self.groups.len());
+        for (index, (group, codes)) in self.groups.iter().zip(self.codes.chunks_exact(each)).enumerate() {
+            if index > 0 && (index * GROUP).is_multiple_of(Trits::BLOCK) {
+                starts.iter_mut().for_each(|start| *start += 1);
             }
-            WholeRows::Bytes(rows) => {
-                let size = width.div_ceil(COARSE);
-                let each = if self.groups.len() == 1 {
-                    size
-                } else {
-                    GROUP / COARSE
-                };
-                for (product, n) in products.0.iter_mut().zip(neurons) {
-                    let row = rows[n * size..][..size].chunks(each);
-                    for (group, (w, q)) in self.groups.iter().zip(row.zip(self.shorts.chunks(each))) {
-                        *product += simd.coarse_dot(w, q) as f32 * group.step;
-                    }
-                }
+            let sums = simd.code_dots(rows, starts, codes, -group.sum);
+            products = simd.fma(simd.splat(group.step), simd.numbers(&sums), products);
+        }
+        products
+    }
+
+    #[inline(always)]
+    fn of_bytes<S: Simd>(&self, simd: S, rows: &[Bytes], width: usize, neurons: [usize; LINE]) -> S::V {
+        let size = width.div_ceil(COARSE);
+        let each = if self.groups.len() == 1 {
+            size
+        } else {
+            GROUP / COARSE
+        };
+        let mut products = simd.splat(0.0);
+        for (index, group) in self.groups.iter().enumerate() {
+            let part = index * each..size.min((index + 1) * each);
+            let (q, mut sums) = (&self.shorts[part.clone()], Sums::default());
+            for (sum, n) in sums.0.iter_mut().zip(neurons) {
+                *sum = simd.coarse_dot(&rows[n * size..][part.clone()], q);
             }
+            products = simd.fma(simd.splat(group.step), simd.numbers(&sums), products);
         }
         products
     }

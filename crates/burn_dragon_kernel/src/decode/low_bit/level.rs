@@ -2,7 +2,7 @@
 
 use super::inputs::{Row, Rows};
 use super::{Encoder, FloatNeurons, FloatRows, LowBitStacks, Projection};
-use crate::decode::cpu::{AHEAD, Chunk, FirstHalf, Lane, SecondHalf, Stream, fetch};
+use crate::decode::cpu::{AHEAD, Chunk, FirstHalf, Lane, SecondHalf, Stream, fetch, ones};
 use crate::decode::simd::{COARSE, Kernel, LINE, Line, Shorts, Simd, Sums};
 use crate::decode::stored::{Halves, Stored};
 use crate::decode::weights::{Sizes, Weights};
@@ -177,10 +177,13 @@ impl Lane {
         let Range { start, end } = place.rows;
         for (strip, x) in self.x.iter_mut().enumerate() {
             let first = start + strip * LINE;
-            let neurons = std::array::from_fn(|i| (first + i).min(end - 1));
-            let products = v.products(simd, matrix, neurons);
-            let scale = place.scale(matrix, strip * LINE);
-            *x = Line(products.0.map(|product| product * scale));
+            let mut neurons = [end - 1; LINE];
+            for (i, neuron) in neurons.iter_mut().enumerate() {
+                *neuron = (first + i).min(end - 1);
+            }
+            let (products, zero) = (v.products(simd, matrix, neurons), simd.splat(0.0));
+            let scale = simd.splat(place.scale(matrix, strip * LINE));
+            simd.store(x, simd.fma(scale, products, zero));
             if end - first < LINE {
                 x.0[end - first..].fill(0.0);
             }
@@ -199,13 +202,20 @@ impl Lane {
                 next.iter()
                     .for_each(|&n| fetch_row(simd, matrix, place.rows.start + n as usize));
             }
-            let last = sixteen[sixteen.len() - 1];
-            let of = |i: usize| sixteen.get(i).copied().unwrap_or(last) as usize + place.rows.start;
-            let products = a.products(simd, matrix, std::array::from_fn(of));
-            for (&neuron, product) in sixteen.iter().zip(products.0) {
+            let (mut neurons, [mut scales, mut gates]) = ([place.rows.start; LINE], [Line::default(); 2]);
+            for (i, &neuron) in sixteen.iter().enumerate() {
                 let n = neuron as usize;
-                let y = (product * place.scale(matrix, n)).max(0.0) * x[n / LINE].0[n % LINE];
-                fired.push_if(y > 0.0, (neuron, y));
+                neurons[i] += n;
+                scales.0[i] = place.scale(matrix, n);
+                gates.0[i] = x[n / LINE].0[n % LINE];
+            }
+            let (products, zero) = (a.products(simd, matrix, neurons), simd.splat(0.0));
+            let (drives, _) = simd.relu(simd.fma(simd.load(&scales), products, zero));
+            let (y, positive) = simd.relu(simd.fma(drives, simd.load(&gates), zero));
+            let mut line = Line::default();
+            simd.store(&mut line, y);
+            for i in ones(positive) {
+                fired.push_if(true, (sixteen[i as usize], line.0[i as usize]));
             }
         }
     }

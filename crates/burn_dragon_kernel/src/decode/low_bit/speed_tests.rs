@@ -3,7 +3,7 @@
 use super::*;
 use crate::decode::tests::Draws;
 use crate::decode::weights::Weights;
-use crate::decode::{Decode, DecodeKeys};
+use crate::decode::{Decode, DecodeKeys, MemoryPrecision};
 use crate::low_bit::LowBitFormat;
 use crate::rotation::Frequencies;
 use std::sync::Arc;
@@ -112,17 +112,31 @@ impl Subject {
     }
 }
 
-/// Bytes of a token: those of the rows that are read, and written, at its activity.
-fn bytes(sizes: Sizes, [x, y]: [f64; 2], weights: f64, encoder: f64, memory: Precision) -> f64 {
-    let row = sizes.width as f64;
-    let of_level = (sizes.heads * sizes.neurons) as f64 * row;
+/// Bytes of a token's rows, which are read, and written: at the shares of x and y, with pairs of neurons that are active
+/// independently of each other.
+fn bytes(sizes: Sizes, [x, y]: [f64; 2], weights: &str, memory: MemoryPrecision) -> f64 {
     let pairs = 1.0 - (1.0 - x).powi(2);
-    let of_memory = match memory {
-        Precision::F32 => 8.0 * pairs,
-        Precision::Bf16 => 2.0 * pairs + 4.0 / 16.0, // nearly all rows are active once in 16 tokens
+    // Of a number of decoder_x; of decoder_y and encoder; and of the numbers by which neurons are prefiltered.
+    let [dense, sparse, coarse] = match weights {
+        "f32" => [4.0 * x, 4.0, 1.0],
+        "bf16" => [2.0 * x, 2.0, 1.0],
+        "int8" => [1.0, 1.0, 0.0],
+        _ => [0.25, 0.25, 0.0],
     };
-    let _ = y;
-    sizes.levels as f64 * of_level * (weights + encoder + of_memory)
+    let of_weights = dense
+        + coarse
+        + x * coarse
+        + y * (1.0 + f64::from(u8::from(coarse == 0.0))) * sparse
+        + if coarse == 0.0 { (x - y) * sparse } else { 0.0 };
+    // What is pending, and the whole memory once in 16 tokens.
+    let pending = 2.0 * pairs * 64.0 / sizes.width as f64;
+    let of_memory = match memory {
+        MemoryPrecision::F32 => 8.0 * pairs,
+        MemoryPrecision::Bf16 => 2.0 * pairs + pending + 4.0 / 16.0,
+        MemoryPrecision::Int8 => 1.125 * pairs + pending + 2.25 / 16.0,
+    };
+    let numbers = sizes.levels * sizes.heads * sizes.neurons * sizes.width;
+    numbers as f64 * (of_weights + of_memory)
 }
 
 /// `cargo test -p burn_dragon_kernel --lib -- --ignored --nocapture speed_tests --test-threads 1`, with the options
@@ -143,12 +157,9 @@ fn tokens_in_whole_numbers_beside_f32_and_bf16() {
         let subject = Subject::new(sizes);
         let parameters = subject.parameters();
         let float = |precision| Arc::new(Weights::new(&parameters, precision));
-        let whole = |format| {
-            Arc::new(Weights::low_bit(
-                &parameters,
-                subject.low_bit(format),
-                Precision::F32,
-            ))
+        let whole = |is_ternary| {
+            let low_bit = subject.low_bit(is_ternary);
+            Arc::new(Weights::low_bit(&parameters, low_bit, Precision::F32))
         };
         let weights = [
             ("f32", float(Precision::F32)),
@@ -156,51 +167,65 @@ fn tokens_in_whole_numbers_beside_f32_and_bf16() {
             ("int8", whole(false)),
             ("ternary", whole(true)),
         ];
-        let mut kinds: Vec<_> = [Precision::F32, Precision::Bf16]
-            .into_iter()
-            .flat_map(|memory| {
-                weights
-                    .iter()
-                    .map(move |(name, weights)| (*name, memory, weights))
-            })
-            .map(|(name, memory, weights)| {
-                (name, memory, Decode::new(weights.clone(), 1, memory), Vec::new())
-            })
-            .collect();
-        for (.., decode, _) in &mut kinds {
-            decode.limit_threads(2);
+        use MemoryPrecision::{Bf16, F32, Int8};
+        let kinds = [
+            (0, F32),
+            (1, F32),
+            (1, Bf16),
+            (0, Int8),
+            (2, Bf16),
+            (3, F32),
+            (3, Bf16),
+            (3, Int8),
+        ];
+        let mut kinds = kinds.map(|(kind, memory)| {
+            let (name, weights) = &weights[kind];
+            let mut decode = Decode::new(weights.clone(), 1, memory);
             (0..64).for_each(|token| {
                 decode.step(&[token * 37 % 256]);
             });
+            (*name, memory, decode)
+        });
+        for threads in [1, 2] {
+            println!("L{levels} D{width} n{}, threads: {threads}", heads * neurons);
+            measure(&mut kinds, threads, sizes);
         }
-        for round in 0..40 {
-            for (.., decode, times) in &mut kinds {
-                let start = Instant::now();
-                (0..16).for_each(|token| {
-                    decode.step(&[(round * 16 + token) * 101 % 256]);
-                });
-                times.push(start.elapsed().as_secs_f64() / 16.0);
-            }
+    }
+}
+
+/// Times of all kinds in turn.
+fn measure(kinds: &mut [(&str, MemoryPrecision, Decode)], threads: usize, sizes: Sizes) {
+    const TOKENS: u32 = 16;
+    let mut times = vec![Vec::new(); kinds.len()];
+    for round in 0..30 {
+        for ((.., decode), times) in kinds.iter_mut().zip(&mut times) {
+            decode.limit_threads(threads);
+            let start = Instant::now();
+            (0..TOKENS).for_each(|token| {
+                decode.step(&[(round * TOKENS + token) * 101 % 256]);
+            });
+            times.push(start.elapsed().as_secs_f64() / f64::from(TOKENS));
         }
-        println!("L{levels} D{width} n{} on 2 threads", heads * neurons);
-        let mut first = 0.0;
-        for (name, memory, decode, times) in &mut kinds {
-            times.sort_by(f64::total_cmp);
-            let median = times[times.len() / 2];
-            first = if first == 0.0 { median } else { first };
-            let activity = decode.activity();
-            let share = |of: fn(&crate::activity::Activity) -> usize| {
-                let count: usize = activity.iter().map(of).sum();
-                100.0 * count as f64 / activity.iter().map(|level| level.entries).sum::<usize>() as f64
-            };
-            println!(
-                "  {name:8} memory {memory:5} {:8.1} us a token, least {:8.1}, {:5.2} x; x {:4.1} %, y {:4.1} %",
-                median * 1e6,
-                times[0] * 1e6,
-                first / median,
-                share(|level| level.x),
-                share(|level| level.y)
-            );
-        }
+    }
+    let mut first = 0.0;
+    for ((name, memory, decode), times) in kinds.iter().zip(&mut times) {
+        times.sort_by(f64::total_cmp);
+        let median = times[times.len() / 2];
+        first = if first == 0.0 { median } else { first };
+        let activity = decode.activity();
+        let sum = |of: fn(&crate::activity::Activity) -> usize| activity.iter().map(of).sum::<usize>() as f64;
+        let [x, y] =
+            [sum(|level| level.x), sum(|level| level.y)].map(|count| count / sum(|level| level.entries));
+        let bytes = bytes(sizes, [x, y], name, *memory);
+        println!(
+            "  {name:8} memory {memory:5} {:8.1} us a token, least {:8.1}, {:5.2} x; {:6.2} MB, {:5.1} GB/s; x {:4.1} %, y {:4.1} %",
+            median * 1e6,
+            times[0] * 1e6,
+            first / median,
+            bytes / 1e6,
+            bytes / median / 1e9,
+            x * 100.0,
+            y * 100.0
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! NEON.
 
-use super::{Bytes, COARSE, Halves, Kernel, LINE, Line, Shorts, Simd, relu_by_lane};
+use super::{Bytes, COARSE, Halves, Kernel, LINE, Line, Shorts, Simd, Sums, relu_by_lane};
 use crate::instructions::Instructions;
 use std::arch::aarch64::*;
 
@@ -46,6 +46,11 @@ impl Simd for Neon {
     fn splat(self, x: f32) -> [float32x4_t; 4] {
         // SAFETY: see above the impl.
         unsafe { [vdupq_n_f32(x); 4] }
+    }
+    #[inline(always)]
+    fn numbers(self, whole: &Sums) -> [float32x4_t; 4] {
+        // SAFETY: see above the impl; offsets stay within the sixteen numbers of a `Sums`.
+        std::array::from_fn(|i| unsafe { vcvtq_f32_s32(vld1q_s32(whole.0[i * 4..LINE].as_ptr())) })
     }
     #[inline(always)]
     fn add(self, a: [float32x4_t; 4], b: [float32x4_t; 4]) -> [float32x4_t; 4] {

@@ -45,6 +45,10 @@ pub(crate) trait Simd: Whole {
     fn load(self, line: &Line) -> Self::V;
     fn store(self, line: &mut Line, v: Self::V);
     fn splat(self, x: f32) -> Self::V;
+    /// The nearest numbers to whole ones.
+    fn numbers(self, whole: &Sums) -> Self::V {
+        self.load(&Line(whole.0.map(|whole| whole as f32)))
+    }
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a b + c`.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
@@ -59,6 +63,11 @@ pub(crate) trait Simd: Whole {
     /// The two lines of numbers stored in bf16.
     fn widen(self, halves: &Halves) -> [Self::V; 2] {
         halves.widened().map(|line| self.load(&line))
+    }
+    /// The two lines of numbers of whole ones.
+    fn widen_bytes(self, bytes: &Bytes) -> [Self::V; 2] {
+        let (low, high) = bytes.0.split_at(LINE);
+        [low, high].map(|half| self.load(&Line(std::array::from_fn(|i| f32::from(half[i])))))
     }
     /// Scalar product of whole numbers; the caller must ensure that it fits i32.
     fn coarse_dot(self, a: &[Bytes], b: &[Shorts]) -> i32 {

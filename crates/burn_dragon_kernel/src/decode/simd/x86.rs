@@ -1,6 +1,6 @@
 //! AVX-512 and AVX2.
 
-use super::{Bytes, Halves, Kernel, LINE, Line, Shorts, Simd};
+use super::{Bytes, Halves, Kernel, LINE, Line, Shorts, Simd, Sums};
 use crate::instructions::Instructions;
 use std::arch::x86_64::*;
 
@@ -60,6 +60,11 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         unsafe { _mm512_set1_ps(x) }
     }
     #[inline(always)]
+    fn numbers(self, whole: &Sums) -> __m512 {
+        // SAFETY: see above the impl; a `Sums` is 64 bytes on such a boundary.
+        unsafe { _mm512_cvtepi32_ps(_mm512_load_si512(whole.0.as_ptr().cast())) }
+    }
+    #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: see above the impl.
         unsafe { _mm512_add_ps(a, b) }
@@ -94,6 +99,16 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
             let upper = _mm512_and_si512(words, _mm512_set1_epi32(-0x1_0000));
             let lower = _mm512_slli_epi32::<16>(words);
             [_mm512_castsi512_ps(lower), _mm512_castsi512_ps(upper)]
+        }
+    }
+    #[inline(always)]
+    fn widen_bytes(self, bytes: &Bytes) -> [__m512; 2] {
+        // SAFETY: see above the impl; half a `Bytes` is 16 bytes on such a boundary.
+        unsafe {
+            let (low, high) = bytes.0.split_at(LINE);
+            let low = _mm512_cvtepi8_epi32(_mm_load_si128(low.as_ptr().cast()));
+            let high = _mm512_cvtepi8_epi32(_mm_load_si128(high.as_ptr().cast()));
+            [_mm512_cvtepi32_ps(low), _mm512_cvtepi32_ps(high)]
         }
     }
     #[inline(always)]
@@ -166,6 +181,17 @@ impl Simd for Avx2 {
         unsafe { [_mm256_set1_ps(x); 2] }
     }
     #[inline(always)]
+    fn numbers(self, whole: &Sums) -> [__m256; 2] {
+        // SAFETY: see above the impl; half a `Sums` is 32 bytes on such a boundary.
+        unsafe {
+            let (low, high) = whole.0.split_at(8);
+            [
+                _mm256_cvtepi32_ps(_mm256_load_si256(low.as_ptr().cast())),
+                _mm256_cvtepi32_ps(_mm256_load_si256(high.as_ptr().cast())),
+            ]
+        }
+    }
+    #[inline(always)]
     fn add(self, a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
         // SAFETY: see above the impl.
         unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
@@ -210,6 +236,16 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn widen_bytes(self, bytes: &Bytes) -> [[__m256; 2]; 2] {
+        // SAFETY: see above the impl; half a `Bytes` is 16 bytes on such a boundary.
+        unsafe {
+            let (low, high) = bytes.0.split_at(LINE);
+            let low = _mm_load_si128(low.as_ptr().cast());
+            let high = _mm_load_si128(high.as_ptr().cast());
+            [eights(low), eights(high)]
+        }
+    }
+    #[inline(always)]
     fn coarse_dot(self, a: &[Bytes], b: &[Shorts]) -> i32 {
         // SAFETY: see above the impl; a `Bytes` is 32 bytes and a `Shorts` 64, each on such a boundary.
         unsafe {
@@ -228,6 +264,21 @@ impl Simd for Avx2 {
     fn prefetch<T>(self, memory: &T) {
         // SAFETY: a prefetch has no effect but on the cache.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(memory).cast()) }
+    }
+}
+
+/// Sixteen bytes in f32.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn eights(bytes: __m128i) -> [__m256; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        [
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes))),
+        ]
     }
 }
 

@@ -21,13 +21,17 @@ pub(crate) trait Whole: Copy {
     fn code_dot(self, row: &[Trits], q: &[Codes]) -> i32 {
         code_dot(row, q)
     }
-    /// The same of sixteen rows, each of which begins at a block.
+    /// `from + sum u q` of sixteen rows, each of which begins at a block.
     ///
     /// # Panics
     /// If a row is not within the rows.
     #[inline(always)]
-    fn code_dots(self, rows: &[Trits], starts: [usize; LINE], q: &[Codes]) -> Sums {
-        Sums(starts.map(|start| self.code_dot(&rows[start..][..q.len()], q)))
+    fn code_dots(self, rows: &[Trits], starts: [usize; LINE], q: &[Codes], from: i32) -> Sums {
+        let mut sums = Sums([from; LINE]);
+        for (sum, start) in sums.0.iter_mut().zip(starts) {
+            *sum += self.code_dot(&rows[start..][..q.len()], q);
+        }
+        sums
     }
     /// `sum += y u` with a row's codes u.
     #[inline(always)]

@@ -26,7 +26,7 @@ impl<const VNNI: bool> Whole for Avx512<VNNI> {
         }
     }
     #[inline(always)]
-    fn code_dots(self, rows: &[Trits], starts: [usize; LINE], q: &[Codes]) -> Sums {
+    fn code_dots(self, rows: &[Trits], starts: [usize; LINE], q: &[Codes], from: i32) -> Sums {
         let last = rows.len().checked_sub(q.len());
         let fit = last.is_some_and(|last| starts.iter().all(|&start| start <= last));
         assert!(
@@ -36,7 +36,8 @@ impl<const VNNI: bool> Whole for Avx512<VNNI> {
         );
         // SAFETY: see above the impl; every row of `q.len()` blocks is within `rows`.
         unsafe {
-            let mut sums = [_mm512_setzero_si512(); LINE];
+            // One of the lanes that are added up in the end.
+            let mut sums = [_mm512_zextsi128_si512(_mm_cvtsi32_si128(from)); LINE];
             for (index, q) in q.iter().enumerate() {
                 let q = halves(q);
                 for (sum, start) in sums.iter_mut().zip(starts) {
