@@ -396,3 +396,34 @@ fn a_reset_forgets_what_was_carried() {
         same(&after(carried), &after(fresh), 1e-10);
     }
 }
+
+/// What the edge of a window takes beside the window, of 8 lanes and a level of D128, n4096:
+/// `cargo test -p burn_dragon_core --test rho -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn what_an_edge_takes() {
+    let v: Tensor<4> = Tensor::random(
+        [8, 1, 256, 128],
+        burn::tensor::Distribution::Normal(0.0, 1.0),
+        &Device::flex(),
+    );
+    for table in [None].into_iter().chain(tables().into_iter().map(Some)) {
+        let config = TrunkConfig {
+            n_levels: 1,
+            rho: table,
+            ..DragonConfig::small().trunk()
+        };
+        let trunk = Trunk::new(&config, 9, &Device::flex()).unwrap();
+        let mut state = trunk.empty_state(8);
+        let mut times: Vec<f64> = (0..5)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                (_, state) = run(&trunk, v.clone(), state.take());
+                start.elapsed().as_secs_f64()
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        let what = table.map_or("as it is".into(), |table| table.in_words());
+        println!("{what}: {:.0} ms, best {:.0}", 1e3 * times[2], 1e3 * times[0]);
+    }
+}

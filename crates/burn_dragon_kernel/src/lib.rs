@@ -106,7 +106,8 @@ pub mod api {
     pub use crate::cross_entropy::cross_entropy;
     pub use crate::decayed_mean::{DecayedMean, decayed_mean};
     pub use crate::decode::{
-        Ahead, Decode, DecodeKeys, DeviceDecode, DeviceParameters, Drawn, MemoryPrecision, Parameters, Sizes, Weights,
+        Ahead, Decode, DecodeKeys, DeviceDecode, DeviceParameters, Drawn, MemoryPrecision, Parameters, Sizes,
+        Weights,
     };
     pub use crate::draw::{Draw, NotFinite};
     pub use crate::dropout::DropoutMask;

@@ -9,7 +9,7 @@
 //! Means and maxima are over the numbers that share a scale, see [`ActGrouping`].
 
 use super::config::{ActFormat, ActGrouping};
-use super::groups::{GROUP, LEAST, Statistic};
+use super::groups::Statistic;
 use super::hadamard::Hadamard;
 use super::rules::LowBit;
 use burn::tensor::{DType, Device, Tensor};
@@ -89,7 +89,11 @@ impl Quantisers {
 impl ActFormat {
     /// Rows of the width, `[B, H, T, D]`, after quantisation.
     fn dequantised(self, x: Tensor<4>, grouping: ActGrouping) -> Tensor<4> {
-        let scale = |statistic| grouping.of_width(x.clone().abs(), statistic).clamp_min(LEAST);
+        let scale = |statistic| {
+            grouping
+                .of_width(x.clone().abs(), statistic)
+                .clamp_min(Levels::LEAST)
+        };
         match self {
             // Without negative numbers it is a format of y alone.
             Self::Fp16 | Self::Uint8PosExp => x,
@@ -110,7 +114,7 @@ impl ActGrouping {
     fn of_width(self, x: Tensor<4>, statistic: Statistic) -> Tensor<4> {
         match self {
             Self::PerToken | Self::PerHeadGroup => statistic.over(x, 3),
-            Self::PerGroup => statistic.of_groups(x, GROUP),
+            Self::PerGroup => statistic.of_groups(x, Levels::GROUP),
         }
     }
 }

@@ -2,12 +2,6 @@
 
 use burn::tensor::Tensor;
 
-/// Least scale, of numbers that are all 0, as in BitNet.
-pub(super) const LEAST: f64 = 1e-5;
-
-/// Numbers of a group.
-pub(super) const GROUP: usize = 64;
-
 /// What a scale is made of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Statistic {

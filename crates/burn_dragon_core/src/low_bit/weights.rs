@@ -9,11 +9,11 @@
 //! Means and maxima are over the weights that share a scale, see [`WeightGrouping`].
 
 use super::config::{WeightFormat, WeightGrouping};
-use super::groups::{GROUP, LEAST, Statistic};
+use super::groups::Statistic;
 use super::rules::LowBit;
 use burn::tensor::Tensor;
-use burn_dragon_kernel::api::LevelWeights;
 use burn_dragon_kernel::api::expert::straight_through;
+use burn_dragon_kernel::api::{LevelWeights, Levels};
 
 /// A matrix as whole numbers, times what one is worth.
 #[derive(Clone, Debug)]
@@ -40,10 +40,10 @@ impl WeightGrouping {
         match (self, neurons) {
             (Self::PerTensor, _) => over(over(over(w, 2), 1), 0),
             (Self::PerHeadGroup, _) => over(over(w, 2), 1),
-            (Self::PerGroup, Neurons::Columns) => statistic.of_groups(over(w, 1), GROUP),
+            (Self::PerGroup, Neurons::Columns) => statistic.of_groups(over(w, 1), Levels::GROUP),
             (Self::PerGroup, Neurons::Rows) => {
                 let of_neurons = over(w, 2).swap_dims(1, 2); // [H, 1, N]
-                statistic.of_groups(of_neurons, GROUP).swap_dims(1, 2)
+                statistic.of_groups(of_neurons, Levels::GROUP).swap_dims(1, 2)
             }
         }
     }
@@ -63,7 +63,7 @@ impl WeightFormat {
         Some(match self {
             Self::Fp16 => return None,
             Self::Ternary158 | Self::Packed2 => {
-                let unit = over(w.clone().abs(), Statistic::Mean).clamp_min(LEAST);
+                let unit = over(w.clone().abs(), Statistic::Mean).clamp_min(Levels::LEAST);
                 let numbers = (w / unit.clone()).round().clamp(-1.0, 1.0);
                 Codes { numbers, unit }
             }
@@ -76,7 +76,7 @@ impl WeightFormat {
                 }
             }
             Self::Int8 => {
-                let most = over(w.clone().abs(), Statistic::Largest).clamp_min(LEAST);
+                let most = over(w.clone().abs(), Statistic::Largest).clamp_min(Levels::LEAST);
                 let per_unit = most.clone().recip() * 127.0;
                 Codes {
                     numbers: (w * per_unit).round().clamp(-128.0, 127.0),

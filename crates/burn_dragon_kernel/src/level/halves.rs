@@ -8,7 +8,7 @@ use super::cpu::{Forward, OfHead, Prepared, second_half};
 use super::elementwise::{gate, largest, where_active};
 use super::gradients::{GradientLayout, Gradients, HeadGradients, gather};
 use super::head::{Head, Operands};
-use super::levels::{LEAST, Levels, SharedScale};
+use super::levels::{Levels, SharedScale};
 use super::read::Read;
 use super::scratch::{Scratch, with_scratch};
 use crate::backend::level::{HalfOn, LevelRun, Sizes, SpeakOn};
@@ -161,7 +161,7 @@ fn per_unit(operands: &Operands<'_>, read: &[f32], levels: Levels) -> Arc<[f32]>
     let Sizes {
         heads, tokens, width, ..
     } = operands.sizes;
-    let mut most = vec![LEAST; read.len() / width]; // [B, H, T]
+    let mut most = vec![Levels::LEAST; read.len() / width]; // [B, H, T]
     let of_heads = most
         .par_chunks_exact_mut(tokens)
         .zip(read.par_chunks_exact(tokens * width));
@@ -180,7 +180,7 @@ fn per_unit(operands: &Operands<'_>, read: &[f32], levels: Levels) -> Arc<[f32]>
         most.chunks_exact_mut(heads * tokens).for_each(|lane| {
             for t in 0..tokens {
                 let of_token = (0..heads).map(|head| lane[head * tokens + t]);
-                let largest = of_token.fold(LEAST, f32::max);
+                let largest = of_token.fold(Levels::LEAST, f32::max);
                 (0..heads).for_each(|head| lane[head * tokens + t] = largest);
             }
         });

@@ -8,12 +8,6 @@
 
 use burn::tensor::Tensor;
 
-/// Least of the largest y, of neurons that are all 0.
-pub(super) const LEAST: f32 = 1e-5;
-
-/// Neurons of a group.
-const GROUP: usize = 64;
-
 /// Whole numbers from 0 to `count`, of which the largest y is the largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Levels {
@@ -35,13 +29,19 @@ pub enum SharedScale {
 }
 
 impl Levels {
+    /// Least of what a scale is made of, for numbers that are all 0, as in BitNet.
+    pub const LEAST: f32 = 1e-5;
+
+    /// Neurons, or dimensions, of a group that shares a scale.
+    pub const GROUP: usize = 64;
+
     /// y after rounding; the gradient of y is that of what it is rounded to.
     ///
     /// # Shapes
     /// - `y`, output: `[B, H, T, N]`, non-negative
     pub fn round(self, y: Tensor<4>) -> Tensor<4> {
         straight_through(y, |y| {
-            let most = self.shared.most(y.clone()).clamp_min(LEAST);
+            let most = self.shared.most(y.clone()).clamp_min(Self::LEAST);
             let per_unit = most.recip() * f64::from(self.count);
             (y * per_unit.clone()).round() / per_unit
         })
@@ -56,8 +56,8 @@ impl SharedScale {
             Self::Head => y.max_dim(3),
             Self::Group => {
                 let neurons = y.dims()[3];
-                let groups = (0..neurons).step_by(GROUP).map(|first| {
-                    let size = GROUP.min(neurons - first);
+                let groups = (0..neurons).step_by(Levels::GROUP).map(|first| {
+                    let size = Levels::GROUP.min(neurons - first);
                     let group = y.clone().narrow(3, first, size);
                     group.max_dim(3).repeat_dim(3, size)
                 });
