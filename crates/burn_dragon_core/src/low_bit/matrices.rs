@@ -4,7 +4,6 @@
 //! quantised already, what 1 is worth is the largest magnitude of a group, of 8 bits a 127th of it.
 
 use super::config::{ActFormat, ActGrouping, Target, WeightFormat, WeightGrouping};
-use super::groups::GROUP;
 use super::rules::LowBit;
 use super::weights::{Codes, Neurons};
 use crate::trunk::Trunk;
@@ -66,7 +65,7 @@ impl LowBit {
             ScaleGroups::Neurons => {
                 let heads = unit.chunks(neurons);
                 heads
-                    .flat_map(|head| head.chunks(GROUP).map(|group| group[0]))
+                    .flat_map(|head| head.chunks(ScaleGroups::NEURONS).map(|group| group[0]))
                     .collect()
             }
         };

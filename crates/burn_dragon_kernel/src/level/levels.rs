@@ -33,7 +33,7 @@ impl Levels {
     pub const LEAST: f32 = 1e-5;
 
     /// Neurons, or dimensions, of a group that shares a scale.
-    pub const GROUP: usize = 64;
+    pub const GROUP: usize = crate::low_bit::GROUP;
 
     /// y after rounding; the gradient of y is that of what it is rounded to.
     ///

@@ -31,6 +31,9 @@ pub enum ScaleGroups {
 }
 
 impl ScaleGroups {
+    /// Neurons of a group of [`Neurons`](Self::Neurons).
+    pub const NEURONS: usize = GROUP;
+
     /// Number of scales of H heads of N neurons.
     pub fn count(self, heads: usize, neurons: usize) -> usize {
         match self {
