@@ -63,7 +63,7 @@ pub use tokenizer::{
 };
 pub use train::{RunArgs, TrainArgs};
 
-use burn_dragon::api::core::{Backend, Precision};
+use burn_dragon::api::core::{Backend, MemoryPrecision, Precision};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 /// Train, study and deploy Dragon Hatchling (BDH) models.
@@ -188,6 +188,16 @@ pub struct InfoArgs {
     /// Print one JSON object as the last line of standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// A precision of a memory by its name.
+fn memory_precision(name: &str) -> Result<MemoryPrecision, String> {
+    match name {
+        "f32" => Ok(MemoryPrecision::F32),
+        "bf16" => Ok(MemoryPrecision::Bf16),
+        "int8" => Ok(MemoryPrecision::Int8),
+        _ => Err("expected f32, bf16 or int8".into()),
+    }
 }
 
 /// A precision of the computation by its name.

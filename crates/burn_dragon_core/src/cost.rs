@@ -20,8 +20,8 @@ use crate::decoder::InferencePrecision;
 use crate::density::Activity;
 use crate::mixer::{Mixer, Sizes};
 use crate::shapes::TensorShape;
-use burn_dragon_kernel::api::Precision;
 use burn_dragon_kernel::api::expert::{chunk_length, gpu_chunk_length};
+use burn_dragon_kernel::api::{MemoryPrecision, Precision};
 use std::num::Saturating;
 
 /// Count that saturates at [`u64::MAX`] where a sum or product would overflow.
@@ -165,14 +165,15 @@ impl Cost {
     }
 
     /// Least bytes of carried memory that one token of a lane reads and writes. In f32 the rows of active pairs are read
-    /// and written; in bf16 they are read, and once in 16 tokens all rows are read and written.
+    /// and written; in bf16 and int8 they are read, and once in 16 tokens all rows are read and written.
     pub fn decode_memory_bytes(&self, activity: Activity, precision: InferencePrecision) -> f64 {
         let block = (self.trunk.n_levels as f64) * self.block().0 as f64;
-        let passes = match precision.memory {
-            Precision::F32 => 2.0 * activity.pairs,
-            Precision::Bf16 => activity.pairs + 2.0 / 16.0,
+        let (passes, bytes) = match precision.memory {
+            MemoryPrecision::F32 => (2.0 * activity.pairs, 4.0),
+            MemoryPrecision::Bf16 => (activity.pairs + 2.0 / 16.0, 2.0),
+            MemoryPrecision::Int8 => (activity.pairs + 2.0 / 16.0, 9.0 / 8.0),
         };
-        block * passes * bytes(precision.memory)
+        block * passes * bytes
     }
 
     /// Least bytes moved to read a prompt, f32: each level reads the three matrices and writes its memory
@@ -617,7 +618,7 @@ mod tests {
         );
         let rounded = InferencePrecision {
             weights: Precision::Bf16,
-            memory: Precision::Bf16,
+            memory: MemoryPrecision::Bf16,
         };
         assert_eq!(
             cost.decode_weight_bytes(one, rounded),

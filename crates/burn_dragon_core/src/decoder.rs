@@ -7,7 +7,7 @@ use crate::dragon::Dragon;
 use crate::pass::Pass;
 use crate::state::{DragonState, StateError};
 use burn::tensor::{DType, Int, Tensor, TensorData, activation};
-use burn_dragon_kernel::api::{Activity, Ahead, Decode, DeviceDecode, Drawn, Precision};
+use burn_dragon_kernel::api::{Activity, Ahead, Decode, DeviceDecode, Drawn, MemoryPrecision, Precision};
 use std::sync::Arc;
 use weights::{device, numbers, weights};
 
@@ -23,9 +23,9 @@ pub struct InferencePrecision {
     /// Precision of `decoder_x`, `decoder_y`, `encoder` and `lm_head`, each number rounded to the nearest. In windows of
     /// several tokens it is [`Pass::precision`], the precision of all factors in the levels' products.
     pub weights: Precision,
-    /// Precision of the carried memory between single tokens. In bf16 it is written once in 16 tokens, with stochastic
+    /// Precision of the carried memory between single tokens. In bf16 and int8 it is written once in 16 tokens, with stochastic
     /// rounding. Windows of several tokens, and copies of the state, are in f32.
-    pub memory: Precision,
+    pub memory: MemoryPrecision,
 }
 
 /// Condition on which a token's pass ends before the last level.

@@ -95,7 +95,9 @@ pub mod api {
     pub use crate::shapes::{MemoryShape, TensorShape};
     pub use crate::state::{DragonState, StateError};
     pub use crate::trunk::Trunk;
-    pub use burn_dragon_kernel::api::{Ahead, Credit, Draw, Drawn, Kernels, Precision, Resets};
+    pub use burn_dragon_kernel::api::{
+        Ahead, Credit, Draw, Drawn, Kernels, MemoryPrecision, Precision, Resets,
+    };
 
     /// Low-bit models: the keys of `[model.quant]` and `[model.rho]`, and what they mean.
     pub mod low_bit {

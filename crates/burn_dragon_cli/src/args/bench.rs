@@ -1,7 +1,7 @@
 //! Arguments of `dragon bench`.
 
-use super::{BackendArgs, precision};
-use burn_dragon::api::core::{Connector, Mixer, Positions, Precision};
+use super::{BackendArgs, memory_precision, precision};
+use burn_dragon::api::core::{Connector, MemoryPrecision, Mixer, Positions, Precision};
 use burn_dragon_train::api::TrainingPrecision;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
@@ -190,8 +190,8 @@ pub struct BenchDecodeArgs {
     #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
     pub precision: Precision,
     /// Precision of the carried memory
-    #[arg(long, value_name = "f32|bf16", value_parser = precision, default_value = "f32")]
-    pub memory_precision: Precision,
+    #[arg(long, value_name = "f32|bf16|int8", value_parser = memory_precision, default_value = "f32")]
+    pub memory_precision: MemoryPrecision,
     /// Draw the tokens on the GPU, several at a time, as generation does; without it they are given
     #[arg(long)]
     pub draw: bool,

@@ -1,8 +1,8 @@
 //! Arguments of the verbs that generate text: `dragon generate`, `dragon chat`, `infer`.
 
-use super::{BackendArgs, ModelArgs, precision};
+use super::{BackendArgs, ModelArgs, memory_precision, precision};
 use burn_dragon::api::checkpoint::StoredPrecision;
-use burn_dragon::api::core::Precision;
+use burn_dragon::api::core::{MemoryPrecision, Precision};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
@@ -80,9 +80,9 @@ pub struct InferenceArgs {
     /// Precision of the weights, and of the products where a prompt is read; bf16 is faster, on the processor only
     #[arg(long, value_name = "f32|bf16", value_parser = precision)]
     pub precision: Option<Precision>,
-    /// Precision of the carried memory while tokens are generated; bf16 is faster, on the processor only
-    #[arg(long, value_name = "f32|bf16", value_parser = precision)]
-    pub memory_precision: Option<Precision>,
+    /// Precision of the carried memory while tokens are generated; bf16 and int8 are faster, on the processor only
+    #[arg(long, value_name = "f32|bf16|int8", value_parser = memory_precision)]
+    pub memory_precision: Option<MemoryPrecision>,
 }
 
 /// Memory files.

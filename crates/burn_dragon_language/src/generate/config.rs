@@ -3,7 +3,7 @@
 use super::ContextStrategy;
 use crate::error::LanguageError;
 use burn_dragon_core::api::expert::Range;
-use burn_dragon_core::api::{Decoder, Dragon, Exit, InferencePrecision, Precision};
+use burn_dragon_core::api::{Decoder, Dragon, Exit, InferencePrecision, MemoryPrecision, Precision};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +45,9 @@ pub struct GenerationConfig {
     #[schemars(extend("default" = "f32"))]
     pub precision: Precision,
     /// Precision of the carried memory while tokens are generated; on the processor.
-    #[serde(with = "PrecisionName", skip_serializing_if = "is_f32")]
+    #[serde(with = "MemoryPrecisionName", skip_serializing_if = "is_kept_in_f32")]
     #[schemars(extend("default" = "f32"))]
-    pub memory_precision: Precision,
+    pub memory_precision: MemoryPrecision,
     /// Probability of the likeliest next token at which levels are left out for a token, in (0, 1]. If absent, all levels run.
     /// Levels that are left out neither read nor write, so this is not the trained function; precisions are f32.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +87,22 @@ fn is_f32(precision: &Precision) -> bool {
     *precision == Precision::F32
 }
 
+/// [`MemoryPrecision`], by its names in files.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(remote = "MemoryPrecision", rename_all = "lowercase")]
+enum MemoryPrecisionName {
+    /// As it is computed.
+    F32,
+    /// Rounded to 8 significant bits; half the bytes.
+    Bf16,
+    /// Whole numbers within 127 and a scale for each 32 of them; 9 bits a number.
+    Int8,
+}
+
+fn is_kept_in_f32(precision: &MemoryPrecision) -> bool {
+    *precision == MemoryPrecision::F32
+}
+
 impl Default for GenerationConfig {
     fn default() -> Self {
         Self {
@@ -100,7 +116,7 @@ impl Default for GenerationConfig {
             seed: 1337,
             context: ContextStrategy::Infinite {},
             precision: Precision::F32,
-            memory_precision: Precision::F32,
+            memory_precision: MemoryPrecision::F32,
             exit_confidence: None,
         }
     }

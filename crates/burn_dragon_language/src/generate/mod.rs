@@ -22,7 +22,7 @@ use crate::model::LanguageModel;
 use crate::state::ModelOrigin;
 use crate::tokenizer::{StreamDecoder, Tokenizer, TokenizerSpec};
 use burn::tensor::Device;
-use burn_dragon_core::api::{Dragon, FreeMemory, Need, Precision};
+use burn_dragon_core::api::{Dragon, FreeMemory, MemoryPrecision, Need, Precision};
 use drawing::Drawing;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -241,14 +241,18 @@ fn check_memory(memory: FreeMemory, dragon: &Dragon, context: ContextStrategy) -
 
 /// Refuses a precision that only the processor supports.
 fn refuse_precision(dragon: &Dragon, config: &GenerationConfig) -> Result<(), LanguageError> {
-    let keys = [
-        ("generation.precision", config.precision),
-        ("generation.memory_precision", config.memory_precision),
+    let rounded = [
+        ("generation.precision", config.precision != Precision::F32),
+        (
+            "generation.memory_precision",
+            config.memory_precision != MemoryPrecision::F32,
+        ),
     ];
-    match keys.iter().find(|(_, precision)| *precision == Precision::Bf16) {
+    match rounded.iter().find(|(_, is_rounded)| *is_rounded) {
         Some((key, _)) if dragon.device().inner() != Device::flex() => Err(LanguageError::Config {
             key,
-            reason: "is \"bf16\", which only the processor supports; use the backend cpu, or \"f32\"".into(),
+            reason: "is not \"f32\", which only the processor supports; use the backend cpu, or \"f32\""
+                .into(),
         }),
         _ => Ok(()),
     }

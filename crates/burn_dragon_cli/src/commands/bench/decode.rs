@@ -7,7 +7,9 @@ use super::{Bench, refuse_off_processor};
 use crate::args::BenchDecodeArgs;
 use crate::exit::Usage;
 use anyhow::Context;
-use burn_dragon::api::core::{Ahead, Decoder, DragonState, Draw, Drawn, InferencePrecision, Precision};
+use burn_dragon::api::core::{
+    Ahead, Decoder, DragonState, Draw, Drawn, InferencePrecision, MemoryPrecision, Precision,
+};
 use serde_json::json;
 use std::hint::black_box;
 
@@ -19,7 +21,9 @@ const READ: u64 = 2048;
 
 pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Report> {
     refuse_off_processor(args.precision, &bench.selected)?;
-    refuse_off_processor(args.memory_precision, &bench.selected)?;
+    if args.memory_precision != MemoryPrecision::F32 {
+        refuse_off_processor(Precision::Bf16, &bench.selected)?;
+    }
     let (read, timed) = (args.context.min(READ) as usize, WARM_UP + args.tokens);
     let count = args.batch * (read + timed);
     let subject = Subject::new(&args.subject, 0.0, &bench.selected.device, |config| Room {
@@ -59,7 +63,7 @@ pub(super) fn run(bench: &Bench, args: &BenchDecodeArgs) -> anyhow::Result<Repor
         // Each stream has its own memory, of which active rows are read and written; weights may serve them all.
         bytes: cost.decode_weight_bytes(activity, precision)
             + lanes * cost.decode_memory_bytes(activity, precision),
-        working_set: bytes(precision.weights) * cost.parameters() + bytes(precision.memory) * state / 4,
+        working_set: bytes(precision.weights) * cost.parameters() + memory_bytes(precision.memory, state),
     };
     let mut notes = vec![
         "FLOPs and bytes count only active neurons".into(),
@@ -153,6 +157,15 @@ fn drawn(bench: &Bench, args: &BenchDecodeArgs, streams: &mut Decoder) -> anyhow
         .iter_mut()
         .for_each(|seconds| *seconds /= count as f64);
     Ok(timing)
+}
+
+/// Bytes of a memory that has so many in f32.
+fn memory_bytes(precision: MemoryPrecision, in_f32: u64) -> u64 {
+    match precision {
+        MemoryPrecision::F32 => in_f32,
+        MemoryPrecision::Bf16 => in_f32 / 2,
+        MemoryPrecision::Int8 => in_f32 / 32 * 9,
+    }
 }
 
 /// Bytes of a number.
