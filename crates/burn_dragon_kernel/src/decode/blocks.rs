@@ -32,30 +32,29 @@ impl BlockRows {
 
     /// Replaces a block by numbers, rounded at random.
     #[inline(always)]
-    fn set(&mut self, at: usize, lines: &[Line; 2], seed: u32) {
-        let (factor, scale) = scales(largest(lines));
+    fn set<S: Simd>(&mut self, simd: S, at: usize, pair: [S::V; 2], seed: u32) {
+        let (factor, scale) = scales(simd.largest(pair));
+        let mut lines = [Line::default(); 2];
+        simd.store(&mut lines[0], pair[0]);
+        simd.store(&mut lines[1], pair[1]);
         self.scales[at] = scale;
         let (first, second) = self.blocks[at].0.split_at_mut(LINE);
-        for i in 0..LINE {
+        for (i, (first, second)) in first.iter_mut().zip(second).enumerate() {
             let noise = scramble(seed.wrapping_add(i as u32));
-            first[i] = rounded(lines[0].0[i] * factor, noise & 0xFFFF);
-            second[i] = rounded(lines[1].0[i] * factor, noise >> 16);
+            *first = rounded(lines[0].0[i] * factor, noise & 0xFFFF);
+            *second = rounded(lines[1].0[i] * factor, noise >> 16);
         }
     }
 
     /// Replaces a block by numbers, rounded to the nearest.
     fn set_nearest(&mut self, at: usize, numbers: &[f32]) {
-        let mut lines = [Line::default(); 2];
-        for (i, number) in numbers.iter().enumerate() {
-            lines[i / LINE].0[i % LINE] = *number;
-        }
-        let (factor, scale) = scales(largest(&lines));
+        let largest = numbers
+            .iter()
+            .fold(0.0, |most: f32, number| most.max(number.abs()));
+        let (factor, scale) = scales(largest);
         self.scales[at] = scale;
-        for (whole, number) in self.blocks[at]
-            .0
-            .iter_mut()
-            .zip(lines.iter().flat_map(|line| line.0))
-        {
+        self.blocks[at] = Bytes::default();
+        for (whole, number) in self.blocks[at].0.iter_mut().zip(numbers) {
             *whole = rounded(number * factor, 1 << 15);
         }
     }
@@ -66,22 +65,6 @@ impl BlockRows {
         let blocks = self.blocks[places.clone()].iter().zip(&self.scales[places]);
         blocks.flat_map(|(block, scale)| block.0.map(|whole| scale * f32::from(whole)))
     }
-}
-
-/// Largest magnitude; that of a NaN, if there is one.
-#[inline(always)]
-fn largest(lines: &[Line; 2]) -> f32 {
-    let size = |number: f32| number.to_bits() & !(1 << 31);
-    let mut most = [0; LINE];
-    for (i, most) in most.iter_mut().enumerate() {
-        *most = size(lines[0].0[i]).max(size(lines[1].0[i]));
-    }
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            most[i] = most[i].max(most[i + half]);
-        }
-    }
-    f32::from_bits(most[0])
 }
 
 /// What numbers of a block are multiplied by, and what their whole numbers are; a block of smaller numbers than
@@ -148,12 +131,9 @@ impl CompactRows for BlockRows {
             let both = [self.widened(simd, at[0]), self.widened(simd, at[1])];
             let sums = writes.add(simd, both, recent, 2 * i);
             for (row, sum) in sums.into_iter().enumerate() {
-                let mut lines = [Line::default(); 2];
-                simd.store(&mut lines[0], sum[0]);
-                simd.store(&mut lines[1], sum[1]);
                 // Every block has seeds of its own.
                 let seed = seed.wrapping_add(((2 * i + row) * LINE) as u32);
-                self.set(at[row], &lines, seed);
+                self.set(simd, at[row], sum, seed);
             }
         }
     }

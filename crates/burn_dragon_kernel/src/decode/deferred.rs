@@ -14,7 +14,7 @@
 //! Rows in bf16 are here, those in int8 in `blocks.rs`.
 
 use super::carried::{LEAST, Query, copy_rows, part, part_mut, replace_rows, scale_lines};
-use super::cpu::{AHEAD, fetch};
+use super::cpu::{AHEAD, fetch, ones};
 use super::simd::{LINE, Line, Simd};
 use super::stored::{Halves, Stored};
 use crate::mix::mix;
@@ -118,13 +118,15 @@ impl<R: CompactRows> Deferred<R> {
             part_mut(&mut self.pending, index, of).chunks_exact_mut(2),
         );
         for (pair, pending) in pending.enumerate() {
-            let mut writes = Writes::default();
-            for token in 0..LINE {
-                let q = [pending[0].0[token], pending[1].0[token]];
-                (writes.starts[writes.count], writes.q[writes.count]) = (token * row, q);
-                writes.count += usize::from(q != [0.0; 2]);
-            }
-            if writes.count > 0 {
+            let written = simd.nonzero(simd.load(&pending[0])) | simd.nonzero(simd.load(&pending[1]));
+            if written != 0 {
+                let mut writes = Writes::default();
+                for token in ones(written) {
+                    let token = token as usize;
+                    writes.starts[writes.count] = token * row;
+                    writes.q[writes.count] = [pending[0].0[token], pending[1].0[token]];
+                    writes.count += 1;
+                }
                 let seed = mix(seed.wrapping_add(pair as u64));
                 self.rows.write(simd, first + pair, &writes, recent, seed);
                 pending.fill(Line::default());
@@ -160,8 +162,8 @@ impl<R: CompactRows> Deferred<R> {
 /// Pending writes of a pair: of the tokens at which it was active.
 #[derive(Default)]
 pub(super) struct Writes {
-    starts: [usize; LINE + 1], // of the token's row, in lines
-    q: [[f32; 2]; LINE + 1],
+    starts: [usize; LINE], // of the token's row, in lines
+    q: [[f32; 2]; LINE],
     count: usize,
 }
 

@@ -83,6 +83,16 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    fn largest(self, [a, b]: [[float32x4_t; 4]; 2]) -> f32 {
+        let mut most = 0;
+        for v in a.into_iter().chain(b) {
+            // SAFETY: see above the impl.
+            let bits = unsafe { vmaxvq_u32(vreinterpretq_u32_f32(vabsq_f32(v))) };
+            most = most.max(bits);
+        }
+        f32::from_bits(most)
+    }
+    #[inline(always)]
     fn coarse_dot(self, a: &[Bytes], b: &[Shorts]) -> i32 {
         // SAFETY: see above the impl; offsets stay within the 32 numbers of a `Bytes` and a `Shorts`.
         unsafe {

@@ -37,6 +37,9 @@ pub(crate) struct Bytes(pub(crate) [i8; COARSE]);
 #[repr(C, align(64))]
 pub(crate) struct Shorts(pub(crate) [i16; COARSE]);
 
+/// Bits of a number without its sign. As whole numbers they are in the order of magnitudes, with NaN above infinity.
+const MAGNITUDE: u32 = 0x7FFF_FFFF;
+
 /// Sixteen f32 in registers. A value of an implementing type is the proof that the processor has what it needs.
 pub(crate) trait Simd: Whole {
     /// Sixteen numbers.
@@ -54,6 +57,13 @@ pub(crate) trait Simd: Whole {
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `max(v, 0)`, which takes a NaN to 0, and a bit for each lane that is above 0, the first lane lowest.
     fn relu(self, v: Self::V) -> (Self::V, u16);
+    /// A bit for each lane that is not 0, the first lane lowest.
+    fn nonzero(self, v: Self::V) -> u16 {
+        let mut line = Line::default();
+        self.store(&mut line, v);
+        let bit = |(i, x): (usize, &f32)| u16::from(*x != 0.0) << i;
+        line.0.iter().enumerate().map(bit).sum()
+    }
     /// The sum of the lanes: halves added until one is left.
     fn sum(self, v: Self::V) -> f32 {
         let mut line = Line::default();
@@ -63,6 +73,17 @@ pub(crate) trait Simd: Whole {
     /// The two lines of numbers stored in bf16.
     fn widen(self, halves: &Halves) -> [Self::V; 2] {
         halves.widened().map(|line| self.load(&line))
+    }
+    /// The largest magnitude of two lines; NaN, if there is one.
+    fn largest(self, pair: [Self::V; 2]) -> f32 {
+        let mut most = 0;
+        for v in pair {
+            let mut line = Line::default();
+            self.store(&mut line, v);
+            let bits = line.0.iter().map(|number| number.to_bits() & MAGNITUDE);
+            most = bits.fold(most, u32::max);
+        }
+        f32::from_bits(most)
     }
     /// The two lines of numbers of whole ones.
     fn widen_bytes(self, bytes: &Bytes) -> [Self::V; 2] {

@@ -1,6 +1,6 @@
 //! AVX-512 and AVX2.
 
-use super::{Bytes, Halves, Kernel, LINE, Line, Shorts, Simd, Sums};
+use super::{Bytes, Halves, Kernel, LINE, Line, MAGNITUDE, Shorts, Simd, Sums};
 use crate::instructions::Instructions;
 use std::arch::x86_64::*;
 
@@ -84,6 +84,11 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         }
     }
     #[inline(always)]
+    fn nonzero(self, v: __m512) -> u16 {
+        // SAFETY: see above the impl.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_ps()) }
+    }
+    #[inline(always)]
     fn sum(self, v: __m512) -> f32 {
         // SAFETY: see above the impl.
         unsafe {
@@ -99,6 +104,18 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
             let upper = _mm512_and_si512(words, _mm512_set1_epi32(-0x1_0000));
             let lower = _mm512_slli_epi32::<16>(words);
             [_mm512_castsi512_ps(lower), _mm512_castsi512_ps(upper)]
+        }
+    }
+    #[inline(always)]
+    fn largest(self, [a, b]: [__m512; 2]) -> f32 {
+        // SAFETY: see above the impl.
+        unsafe {
+            let mask = _mm512_set1_epi32(MAGNITUDE.cast_signed());
+            let a = _mm512_and_si512(_mm512_castps_si512(a), mask);
+            let b = _mm512_and_si512(_mm512_castps_si512(b), mask);
+            let most = _mm512_max_epi32(a, b);
+            let high = _mm512_extracti64x4_epi64::<1>(most);
+            largest_of_eight(_mm256_max_epi32(_mm512_castsi512_si256(most), high))
         }
     }
     #[inline(always)]
@@ -217,6 +234,16 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn nonzero(self, [low, high]: [__m256; 2]) -> u16 {
+        // SAFETY: see above the impl.
+        unsafe {
+            let zero = _mm256_setzero_ps();
+            let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(low, zero));
+            let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(high, zero));
+            (low | high << 8) as u16
+        }
+    }
+    #[inline(always)]
     fn sum(self, v: [__m256; 2]) -> f32 {
         // SAFETY: see above the impl.
         unsafe { sum_eight(_mm256_add_ps(v[0], v[1])) }
@@ -233,6 +260,18 @@ impl Simd for Avx2 {
                 *high = _mm256_castsi256_ps(_mm256_and_si256(words, mask));
             }
             [low, high]
+        }
+    }
+    #[inline(always)]
+    fn largest(self, [[a, b], [c, d]]: [[__m256; 2]; 2]) -> f32 {
+        // SAFETY: see above the impl.
+        unsafe {
+            let mask = _mm256_set1_ps(f32::from_bits(MAGNITUDE));
+            let [a, b] = [_mm256_and_ps(a, mask), _mm256_and_ps(b, mask)];
+            let [c, d] = [_mm256_and_ps(c, mask), _mm256_and_ps(d, mask)];
+            let first = _mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b));
+            let last = _mm256_max_epi32(_mm256_castps_si256(c), _mm256_castps_si256(d));
+            largest_of_eight(_mm256_max_epi32(first, last))
         }
     }
     #[inline(always)]
@@ -264,6 +303,21 @@ impl Simd for Avx2 {
     fn prefetch<T>(self, memory: &T) {
         // SAFETY: a prefetch has no effect but on the cache.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(memory).cast()) }
+    }
+}
+
+/// The number with the largest of eight magnitudes, given as bits.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn largest_of_eight(v: __m256i) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let four = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+        let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0b00_00_11_10>(four));
+        let one = _mm_max_epi32(two, _mm_shuffle_epi32::<0b00_00_00_01>(two));
+        _mm_cvtss_f32(_mm_castsi128_ps(one))
     }
 }
 
