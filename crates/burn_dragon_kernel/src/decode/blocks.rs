@@ -84,7 +84,7 @@ fn rounded(number: f32, noise: u32) -> i8 {
     const ROUND: f32 = 12_582_912.0;
     const STEP: f32 = 1.0 / (1 << 16) as f32;
     let shifted = number + (noise as f32 * STEP - 0.5);
-    let within = shifted.max(-MOST).min(MOST);
+    let within = shifted.clamp(-MOST, MOST);
     ((within + ROUND).to_bits() as i32 - ROUND.to_bits() as i32) as i8
 }
 

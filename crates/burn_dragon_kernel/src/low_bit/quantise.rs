@@ -86,7 +86,7 @@ pub(super) type Quantised = (Vec<i8>, f32);
 /// Trits of `W / gamma`, with gamma the mean magnitude.
 pub(super) fn ternary(weights: &[f32]) -> Quantised {
     let gamma = mean(weights, f32::abs).max(LEAST);
-    let trit = |w: &f32| nearest((w / gamma).max(-1.0).min(1.0)) as i8;
+    let trit = |w: &f32| nearest((w / gamma).clamp(-1.0, 1.0)) as i8;
     (weights.iter().map(trit).collect(), gamma)
 }
 
@@ -105,7 +105,7 @@ pub(super) fn int8(weights: &[f32]) -> Quantised {
         .fold(0.0, |most: f32, w| most.max(w.abs()))
         .max(LEAST);
     let scale = 127.0 / most;
-    let whole = |w: &f32| nearest((w * scale).max(-127.0).min(127.0)) as i8;
+    let whole = |w: &f32| nearest((w * scale).clamp(-127.0, 127.0)) as i8;
     (weights.iter().map(whole).collect(), most / 127.0)
 }
 
