@@ -373,7 +373,7 @@ fn a_decoder_computes_with_packed_rows_unless_it_is_told_not_to() {
         (InferenceMode::RuntimeFakeQuant, false),
     ] {
         let quant = table(Protocol::BitnetB158, |quant| {
-            quant.inference_mode = inference_mode
+            quant.inference_mode = inference_mode;
         });
         let dragon = Dragon::new(&config(quant), 9, &Device::flex()).unwrap();
         let mut decoder = Decoder::new(&dragon, 1);

@@ -273,7 +273,7 @@ mod tests {
     fn codes_are_compared_code_by_code() {
         let with = |codes: &[u8], bits: u8| {
             let mut model = model();
-            let codes = Codes::pack(codes, bits, &[4], "embed").unwrap();
+            let codes = burn_dragon_checkpoint::api::Codes::pack(codes, bits, &[4], "embed").unwrap();
             model.tensors.insert("codes".into(), StoredTensor::Codes(codes));
             model
         };
