@@ -50,7 +50,7 @@ fn a_packed_model_is_small_and_writes_what_the_run_writes_in_every_form() {
         let info = place.dragon(&["info", name]).done().stdout;
         assert!(info.contains("ternary158"), "{info}");
     }
-    assert!(size("three.bpk") < size("two.bpk"));
+    assert!(size("three.bpk") <= size("two.bpk"));
     // f16 rounds the embedding and the readout, which is another model.
     place
         .dragon(&["export", "run", "--output", "packed.bpk", "--low-bit"])
