@@ -1,5 +1,5 @@
-//! Decoding with weights or memory in bf16: against the definition for the rounded weights, and what must not change
-//! its bits.
+//! Decoding with weights in bf16 or memory in bf16 or int8: against the definition for the rounded weights, and what must
+//! not change its bits.
 
 use super::reference::{self, State};
 use super::simd::{LINE, Line};
@@ -10,11 +10,13 @@ use crate::matrix::Precision;
 use burn::tensor::bf16;
 
 /// All pairs of precisions, of the weights and the memory.
-const PAIRS: [[Precision; 2]; 4] = [
-    [Precision::F32, Precision::F32],
-    [Precision::Bf16, Precision::F32],
-    [Precision::F32, Precision::Bf16],
-    [Precision::Bf16, Precision::Bf16],
+const PAIRS: [(Precision, MemoryPrecision); 6] = [
+    (Precision::F32, MemoryPrecision::F32),
+    (Precision::Bf16, MemoryPrecision::F32),
+    (Precision::F32, MemoryPrecision::Bf16),
+    (Precision::Bf16, MemoryPrecision::Bf16),
+    (Precision::F32, MemoryPrecision::Int8),
+    (Precision::Bf16, MemoryPrecision::Int8),
 ];
 
 impl Model {
@@ -62,7 +64,7 @@ fn every_precision_is_near_the_definition_for_the_rounded_model() {
     let mut draws = Draws(21);
     let kinds = Isa::all();
     for case in 0..120 {
-        let [weights, memory] = PAIRS[case % 4];
+        let (weights, memory) = PAIRS[case % PAIRS.len()];
         let mut model = Model::new(random_sizes(&mut draws), [0.0, 0.5, 0.9][case % 3], &mut draws);
         if case % 5 == 0 {
             let slope = |_| [0.0, 0.01, 0.7, 30.0, f64::INFINITY][draws.below(5)];
@@ -79,13 +81,13 @@ fn every_precision_is_near_the_definition_for_the_rounded_model() {
             let expected = reference::step(&model.parameters(), &mut slow, &tokens);
             let what = format!("{:?}, {weights} {memory}, {isa:?}, step {step}", model.sizes);
             let logits = error(fast.step(&tokens), &expected);
-            let exact = memory == Precision::F32;
+            let exact = memory == MemoryPrecision::F32;
             assert!(logits < 2e-5 || !exact, "{what}: logits are off by {logits:e}");
             // What the first level writes does not depend on a memory. Norms of a read near zero amplify errors later.
             let levels = if exact { model.sizes.levels } else { 1 };
             for (level, rho) in slow.rho.iter().enumerate().take(levels) {
                 let off = error(&fast.memory(level), rho);
-                let within = if exact { 2e-5 } else { 0.01 };
+                let within = [2e-5, 0.01, 0.02][memory as usize];
                 assert!(off < within, "{what}: memory {level} is off by {off:e}");
             }
         }
@@ -104,7 +106,7 @@ const SEVERAL_CHUNKS: Sizes = Sizes {
 #[test]
 fn the_bits_depend_neither_on_the_number_of_threads_nor_on_what_other_lanes_read() {
     let model = Model::new(SEVERAL_CHUNKS, 0.4, &mut Draws(22));
-    for [weights, memory] in PAIRS {
+    for (weights, memory) in PAIRS {
         let weights = model.weights_in(weights);
         let mut alone = Decode::new(weights.clone(), 1, memory);
         alone.limit_threads(1);
@@ -132,7 +134,7 @@ fn processors_with_fused_multiply_add_give_the_same_bits() {
     };
     let mut model = Model::new(sizes, 0.4, &mut Draws(23));
     model.slopes = vec![0.9, 0.1];
-    for [weights, memory] in PAIRS {
+    for (weights, memory) in PAIRS {
         let weights = model.weights_in(weights);
         let fused = Isa::all()
             .into_iter()
@@ -151,7 +153,7 @@ fn processors_with_fused_multiply_add_give_the_same_bits() {
 #[test]
 fn a_fork_goes_on_with_the_same_bits_and_a_restored_state_within_rounding() {
     let model = Model::new(SEVERAL_CHUNKS, 0.3, &mut Draws(24));
-    for [weights, memory] in PAIRS {
+    for (weights, memory) in PAIRS {
         let weights = model.weights_in(weights);
         let mut original = Decode::new(weights.clone(), 1, memory);
         for token in 0..37 {
@@ -170,33 +172,36 @@ fn a_fork_goes_on_with_the_same_bits_and_a_restored_state_within_rounding() {
             assert_eq!(bits(fork.step(&[token])), bits(expected));
             let expected: Vec<f64> = expected.iter().map(|&v| f64::from(v)).collect();
             let off = error(restored.step(&[token]), &expected);
-            let within = if memory == Precision::F32 { 0.0 } else { 0.05 };
+            let within = [0.0, 0.05, 0.1][memory as usize];
             assert!(off <= within, "token {token}, memory {memory}: off by {off:e}");
         }
     }
 }
 
 #[test]
-fn a_memory_in_bf16_gives_nearly_the_logits_of_one_in_f32_at_every_token() {
+fn a_rounded_memory_gives_nearly_the_logits_of_one_in_f32_at_every_token() {
     let mut model = Model::new(SEVERAL_CHUNKS, 0.3, &mut Draws(27));
     for slopes in [vec![], vec![0.0, 0.02, 1.5]] {
         model.slopes = slopes;
         let weights = model.weights();
-        let mut exact = Decode::new(weights.clone(), 1, Precision::F32);
-        let mut rounded = Decode::new(weights, 1, Precision::Bf16);
+        let mut exact = Decode::new(weights.clone(), 1, MemoryPrecision::F32);
+        let rounded = [(MemoryPrecision::Bf16, 0.02), (MemoryPrecision::Int8, 0.05)];
+        let mut rounded =
+            rounded.map(|(memory, within)| (Decode::new(weights.clone(), 1, memory), memory, within));
         for step in 0..80 {
             let token = [step * 29 % 77];
             let expected: Vec<f64> = exact.step(&token).iter().map(|&v| f64::from(v)).collect();
-            let off = error(rounded.step(&token), &expected);
-            assert!(off < 0.02, "step {step}: logits are off by {off:e}");
+            for (decode, memory, within) in &mut rounded {
+                let off = error(decode.step(&token), &expected);
+                assert!(off < *within, "{memory}, step {step}: logits are off by {off:e}");
+            }
         }
     }
 }
 
 /// Sums of thousands of small terms: to the nearest, entries would stop to grow.
 #[test]
-fn a_long_stream_in_bf16_stays_near_the_definition() {
-    let mut draws = Draws(25);
+fn a_long_stream_with_a_rounded_memory_stays_near_the_definition() {
     let sizes = Sizes {
         levels: 2,
         heads: 2,
@@ -204,18 +209,49 @@ fn a_long_stream_in_bf16_stays_near_the_definition() {
         width: 40,
         vocab: 11,
     };
-    let model = Model::new(sizes, 0.2, &mut draws);
-    let mut fast = Decode::new(model.weights(), 1, Precision::Bf16);
-    let mut slow = State::new(&model.parameters(), 1);
-    for step in 0..6000 {
-        let tokens = [draws.below(sizes.vocab) as u32];
-        let expected = reference::step(&model.parameters(), &mut slow, &tokens);
-        let off = error(fast.step(&tokens), &expected);
-        assert!(off < 0.3, "step {step}: logits are off by {off}");
-        if step % 500 == 499 {
-            let off = error(&fast.memory(1), &slow.rho[1]);
-            assert!(off < 0.03, "step {step}: the memory is off by {off}");
+    for (precision, logits, memory) in [
+        (MemoryPrecision::Bf16, 0.3, 0.03),
+        (MemoryPrecision::Int8, 0.6, 0.1),
+    ] {
+        let mut draws = Draws(25);
+        let model = Model::new(sizes, 0.2, &mut draws);
+        let mut fast = Decode::new(model.weights(), 1, precision);
+        let mut slow = State::new(&model.parameters(), 1);
+        for step in 0..6000 {
+            let tokens = [draws.below(sizes.vocab) as u32];
+            let expected = reference::step(&model.parameters(), &mut slow, &tokens);
+            let off = error(fast.step(&tokens), &expected);
+            assert!(off < logits, "{precision}, step {step}: logits are off by {off}");
+            if step % 500 == 499 {
+                let off = error(&fast.memory(1), &slow.rho[1]);
+                assert!(
+                    off < memory,
+                    "{precision}, step {step}: the memory is off by {off}"
+                );
+            }
         }
+    }
+}
+
+/// Blocks of one size differ from those of another by their scale alone.
+#[test]
+fn a_memory_in_int8_keeps_small_rows_beside_large_ones() {
+    let model = Model::new(SEVERAL_CHUNKS, 0.3, &mut Draws(28));
+    let mut decode = Decode::new(model.weights(), 1, MemoryPrecision::Int8);
+    let width = SEVERAL_CHUNKS.width;
+    let count = decode.memory(1).len();
+    let size = |i: usize| 10f32.powi((i / width % 9) as i32 * 3 - 15);
+    let rho: Vec<f32> = Draws(29)
+        .numbers(count, 0.0)
+        .into_iter()
+        .enumerate()
+        .map(|(i, x)| x * size(i))
+        .collect();
+    decode.restore(1, &rho);
+    for (given, expected) in decode.memory(1).chunks(width).zip(rho.chunks(width)) {
+        let expected: Vec<f64> = expected.iter().map(|&x| f64::from(x)).collect();
+        let off = error(given, &expected);
+        assert!(off < 0.01, "a row of {:e} is off by {off}", expected[0]);
     }
 }
 

@@ -19,7 +19,7 @@ struct Subject {
 
 /// Share of a common direction in the rows of `embed` and `encoder`, and in those of `decoder_x` and `decoder_y` times the
 /// square root of the width.
-const SHARES: [f32; 4] = [0.6, -1.05, -0.45, 0.6];
+const SHARES: [f32; 4] = [0.6, -1.2, -0.47, 0.6];
 
 impl Subject {
     /// Streams and reads have a direction in common, and the rows of neurons a part against it.
