@@ -3,7 +3,7 @@
 use crate::support::{Place, assert_same_run, checkpoint, flip_a_byte, weights};
 
 /// Settings, and what `dragon info` says of them.
-const WIRINGS: [(&[&str], &str); 12] = [
+const WIRINGS: [(&[&str], &str); 14] = [
     (&["model.connector.type=attention_residual"], "connector"),
     (
         &["model.connector={ type = \"mhc\", streams = 2, coefficients = \"lite\" }"],
@@ -55,6 +55,17 @@ const WIRINGS: [(&[&str], &str); 12] = [
         ],
         "neuron recurrence",
     ),
+    (
+        &[
+            "model.quant={ protocol = \"bitnet_b158\", target_modules = [\"decoder_x\", \"decoder_y\", \"encoder\"] }",
+            "schedule={ type = \"bitnet\", warmup_steps = 2 }",
+        ],
+        "y in 127 levels; levels run by halves",
+    ),
+    (
+        &["model.rho={ compression = \"int8_block_exp\", compression_interval = \"step\" }"],
+        "9.00 bits a number",
+    ),
 ];
 
 #[test]
@@ -80,9 +91,15 @@ fn a_run_is_resumed_bit_for_bit_and_its_model_verified_exported_and_continued() 
         let own = learnt
             .keys()
             .any(|name| parts.iter().any(|part| name.starts_with(part)));
-        let learns = !["model.positions=none", "model.init", "model.summary_memory"]
-            .iter()
-            .any(|nothing| wiring[0].starts_with(nothing));
+        let learns = ![
+            "model.positions=none",
+            "model.init",
+            "model.summary_memory",
+            "model.quant",
+            "model.rho",
+        ]
+        .iter()
+        .any(|nothing| wiring[0].starts_with(nothing));
         assert_eq!(own, learns, "{:?}", learnt.keys());
 
         place.dragon(&["verify", "run"]).done();
@@ -215,6 +232,15 @@ fn what_no_wiring_has_is_refused_by_its_key() {
             "model.init.gains",
         ),
         ("model.positions={ type = \"pope\", lengths = 1 }", "lengths"),
+        (
+            "model.quant.target_modules=[\"encoder\"]",
+            "model.quant.protocol is required",
+        ),
+        ("model.quant.protocol=bitnet_b2", "did you mean `bitnet_b1`"),
+        (
+            "model.rho={ precision = \"fp8_exp\", compression = \"fp8_block_exp\" }",
+            "fp8 twice",
+        ),
     ] {
         place.train(&[setting, "--out", "run"]).refused(2, &[says]);
     }
