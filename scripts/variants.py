@@ -63,10 +63,6 @@ VARIANTS = {
     "fanout": ["model.fanout={ type = \"geometric\", least = 128 }"],
     "summary_memory": ["model.summary_memory.chunk_tokens=32"],
     "neuron_recurrence": ["model.neuron_recurrence.chunk_tokens=32"],
-    "b1": ['model.quant={ protocol = "bitnet_b1", target_modules = ["decoder_x", "decoder_y", "encoder"] }'],
-    "b158": ['model.quant={ protocol = "bitnet_b158", target_modules = ["decoder_x", "decoder_y", "encoder"] }'],
-    "a48": ['model.quant={ protocol = "bitnet_a48_exp", target_modules = ["decoder_x", "decoder_y", "encoder"] }'],
-    "v2": ['model.quant={ protocol = "bitnet_v2_exp", target_modules = ["decoder_x", "decoder_y", "encoder"] }'],
 }
 CONNECTORS = [
     "plain",
