@@ -17,6 +17,17 @@ fn codes(said: &str) -> Vec<u8> {
     })
 }
 
+/// The model of now with its readout as whole numbers, in bytes of which a text says how they are packed.
+fn whole(packing: &str, bytes: Vec<u8>) -> Vec<u8> {
+    let length = bytes.len();
+    edited(sound_model_2(), |file| {
+        let packed = TensorData::new(bytes, [length]);
+        file.tensors.insert("lm_head".into(), packed);
+        let said = format!(r#"{{"lm_head":{{{packing},"shape":[2,4],"scales":"embed"}}}}"#);
+        file.metadata.insert("codes".into(), said);
+    })
+}
+
 /// The model of now with another configuration.
 fn config_2(part: &str, with: &str) -> Vec<u8> {
     with_text(sound_model_2(), "config", &replaced(CONFIG, part, with))
@@ -115,6 +126,18 @@ attacks! { Model, "bpk":
     codes_described_twice: "is there twice" = {
         let one = r#""lm_head":{"bits":4,"shape":[2,4],"scales":"embed"}"#;
         codes(&format!("{{{one},{one}}}"))
+    };
+    whole_numbers_for_floats: "holds whole numbers, expected floats" = whole(r#""packing":"two_bits""#, vec![0x55; 32]);
+    whole_numbers_of_no_trit: "byte 0" = whole(r#""packing":"two_bits""#, vec![0xff; 32]);
+    whole_numbers_behind_the_last: "is not filled as packing does" = {
+        whole(r#""packing":"two_bits""#, vec![vec![0x55; 31], vec![0x95]].concat())
+    };
+    whole_numbers_cut_off: "are u8 [32]" = whole(r#""packing":"two_bits""#, vec![0x55; 31]);
+    whole_numbers_in_no_base: "never makes" = whole(r#""packing":"base_three""#, vec![0x01; 54]);
+    whole_numbers_too_small: "-128" = whole(r#""packing":"bytes""#, vec![0x80; 8]);
+    whole_numbers_of_another_packing: "this version does not know" = whole(r#""packing":"base_nine""#, vec![0; 8]);
+    whole_numbers_packed_twice: "neither a number of bits nor a packing, or both" = {
+        whole(r#""packing":"bytes","bits":8"#, vec![0; 8])
     };
     codes_behind_the_last: "not zero" = codes(r#"{"lm_head":{"bits":4,"shape":[7],"scales":"embed"}}"#);
 }
