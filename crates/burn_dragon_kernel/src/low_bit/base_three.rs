@@ -31,7 +31,7 @@ pub(super) fn byte(trits: impl Iterator<Item = i8>) -> u8 {
 /// Trit n of a byte.
 pub(super) fn trit(byte: u8, n: usize) -> i8 {
     let fraction = byte.wrapping_mul(3u8.pow(n as u32));
-    (u16::from(fraction) * 3 >> 8) as i8 - 1
+    ((u16::from(fraction) * 3) >> 8) as i8 - 1
 }
 
 /// Number of bytes of `count` trits.

@@ -169,7 +169,7 @@ impl LowBitMatrix {
     pub fn quantise(rows: &[f32], shape: [usize; 3], format: LowBitFormat, groups: ScaleGroups) -> Self {
         let [heads, neurons, width] = shape;
         assert!(
-            rows.len() > 0,
+            !rows.is_empty(),
             "LowBitMatrix: a size of {shape:?} is 0, expected at least 1"
         );
         crate::assert_shape("LowBitMatrix", "rows", [rows.len()], [heads * neurons * width]);
