@@ -8,6 +8,7 @@ use super::cpu::fetch;
 use super::deferred::{CompactRows, Writes};
 use super::simd::{Bytes, COARSE, LINE, Line, Simd};
 use super::stored::scramble;
+use crate::low_bit::{nearest, within};
 use std::ops::Range;
 
 /// Largest whole number.
@@ -80,12 +81,9 @@ fn scales(largest: f32) -> (f32, f32) {
 /// A whole number near a number within [`MOST`], by 16 bits of noise.
 #[inline(always)]
 fn rounded(number: f32, noise: u32) -> i8 {
-    // Adding 1.5 * 2^23 rounds to a whole number.
-    const ROUND: f32 = 12_582_912.0;
     const STEP: f32 = 1.0 / (1 << 16) as f32;
     let shifted = number + (noise as f32 * STEP - 0.5);
-    let within = shifted.clamp(-MOST, MOST);
-    ((within + ROUND).to_bits() as i32 - ROUND.to_bits() as i32) as i8
+    nearest(within(shifted, [-MOST, MOST])) as i8
 }
 
 impl CompactRows for BlockRows {

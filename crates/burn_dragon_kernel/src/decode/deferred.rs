@@ -84,6 +84,10 @@ impl<R: CompactRows> Deferred<R> {
         let first = self.range(index, of).start / 2;
         let (rows, pending) = (&self.rows, part_mut(&mut self.pending, index, of));
         let mut scores = simd.splat(0.0);
+        for &pair in query.pairs.iter().take(2 * AHEAD) {
+            rows.fetch(simd, first + pair as usize);
+            fetch(simd, &pending[pair as usize * 2..][..2]);
+        }
         for (k, &pair) in query.pairs.iter().enumerate() {
             let pair = pair as usize;
             if let Some(&next) = query.pairs.get(k + 2 * AHEAD) {

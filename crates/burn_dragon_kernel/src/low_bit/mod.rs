@@ -44,7 +44,7 @@ pub use quantise::{Levels, hadamard, quantise_row};
 
 pub(crate) use matrix::WholeRows;
 pub(crate) use product::{Codes, add_bytes, add_codes, code_dot};
-pub(crate) use quantise::{Quantise, quantise_neuron, scale_of_neurons};
+pub(crate) use quantise::{Quantise, nearest, quantise_neuron, scale_of_neurons, within};
 pub(crate) use two_bits::Trits;
 
 /// Numbers that share a scale where groups do: neurons of a head, or numbers of a row.

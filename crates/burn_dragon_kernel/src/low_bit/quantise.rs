@@ -54,7 +54,7 @@ impl Quantise<'_> {
         let scale = self.levels.scale(self.row.iter().copied(), self.row.len());
         let [least, most] = self.levels.range();
         for (code, x) in codes.iter_mut().zip(self.row) {
-            *code = nearest((x * scale).max(least).min(most)) as i8;
+            *code = nearest(within(x * scale, [least, most])) as i8;
         }
         scale
     }
@@ -75,9 +75,16 @@ pub(crate) fn quantise_neuron(y: f32, scale: f32) -> u8 {
 /// The nearest whole number, ties to even, of one within 2^21 of 0: adding 1.5 * 2^23 leaves no other bits. Unlike
 /// `round_ties_even` this is no call on older processors.
 #[inline(always)]
-fn nearest(x: f32) -> i32 {
+pub(crate) fn nearest(x: f32) -> i32 {
     const ROUND: f32 = 12_582_912.0;
     (x + ROUND).to_bits() as i32 - ROUND.to_bits() as i32
+}
+
+/// The number, or the bound that it is beyond.
+#[inline(always)]
+#[expect(clippy::manual_clamp, reason = "NaN becomes a bound, and so a whole number")]
+pub(crate) fn within(x: f32, [least, most]: [f32; 2]) -> f32 {
+    x.max(least).min(most)
 }
 
 /// Quantised weights: whole numbers and their scale.
@@ -86,7 +93,7 @@ pub(super) type Quantised = (Vec<i8>, f32);
 /// Trits of `W / gamma`, with gamma the mean magnitude.
 pub(super) fn ternary(weights: &[f32]) -> Quantised {
     let gamma = mean(weights, f32::abs).max(LEAST);
-    let trit = |w: &f32| nearest((w / gamma).clamp(-1.0, 1.0)) as i8;
+    let trit = |w: &f32| nearest(within(w / gamma, [-1.0, 1.0])) as i8;
     (weights.iter().map(trit).collect(), gamma)
 }
 
@@ -105,7 +112,7 @@ pub(super) fn int8(weights: &[f32]) -> Quantised {
         .fold(0.0, |most: f32, w| most.max(w.abs()))
         .max(LEAST);
     let scale = 127.0 / most;
-    let whole = |w: &f32| nearest((w * scale).clamp(-127.0, 127.0)) as i8;
+    let whole = |w: &f32| nearest(within(w * scale, [-127.0, 127.0])) as i8;
     (weights.iter().map(whole).collect(), most / 127.0)
 }
 

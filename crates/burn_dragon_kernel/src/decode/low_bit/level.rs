@@ -300,6 +300,9 @@ fn add_rows<S: Simd>(
 ) -> i32 {
     let (width, mut total) = (matrix.shape()[2], 0);
     sums.fill(Sums::default());
+    for &(first, _) in fired.iter().take(2 * AHEAD) {
+        fetch_row(simd, matrix, place.rows.start + first as usize);
+    }
     for (k, &(neuron, y)) in fired.iter().enumerate() {
         if let Some(&(next, _)) = fired.get(k + 2 * AHEAD) {
             fetch_row(simd, matrix, place.rows.start + next as usize);

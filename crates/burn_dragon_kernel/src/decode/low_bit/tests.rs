@@ -120,13 +120,7 @@ fn quantised_row(row: &[f64], input: RowInput, margin: &Cell<f64>) -> Vec<f64> {
     let mut row = row.to_vec();
     if input.hadamard {
         // By its matrix: the sign of an entry is the parity of the ones that both indices have.
-        let sign = |i: usize, j: usize| {
-            if (i & j).count_ones().is_multiple_of(2) {
-                1.0
-            } else {
-                -1.0
-            }
-        };
+        let sign = |i: usize, j: usize| [1.0, -1.0][(i & j).count_ones() as usize % 2];
         let entry = |i: usize| row.iter().enumerate().map(|(j, x)| sign(i, j) * x).sum::<f64>();
         row = (0..row.len())
             .map(|i| entry(i) / (row.len() as f64).sqrt())
