@@ -29,6 +29,7 @@
 //! | [`graph_read`](api::graph::graph_read) | `read_s = sum over edges (s, t) of w q_s rho_t`; its writes, and its factored form |
 //! | [`cross_entropy`](api::cross_entropy) | `-log softmax(logits)[target]` |
 //! | [`Decode`](api::Decode) | one token of each lane through a whole model, memory in place |
+//! | [`LowBitMatrix`](api::low_bit::LowBitMatrix) | a matrix in whole numbers and scales, packed for files and multiplied as it is |
 //! | [`DeviceDecode`](api::DeviceDecode) | the same in the memory of a GPU, where tokens are drawn as well |
 //! | [`Draw`](api::Draw) | a token from logits: penalty, temperature, top-k, top-p |
 //! | [`DropoutMask`](api::DropoutMask) | a neuron is kept if a hash of its index is below a threshold |

@@ -1,6 +1,9 @@
 //! A decoding step allocates nothing. Alone in its program, so that every allocation counted is its own.
 
-use burn_dragon_kernel::api::{Decode, DecodeKeys, Frequencies, Parameters, Precision, Sizes, Weights};
+use burn_dragon_kernel::api::low_bit::{
+    InputGroups, Levels, LowBit, LowBitFormat, LowBitMatrix, NeuronInput, RowInput, ScaleGroups,
+};
+use burn_dragon_kernel::api::{Decode, DecodeKeys, Frequencies, MemoryPrecision, Parameters, Precision, Sizes, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +33,32 @@ fn numbers(count: usize, step: f32) -> Vec<f32> {
     (0..count).map(|i| (i as f32 * step).sin()).collect()
 }
 
+/// Whole numbers of every matrix and input; the rows are not those of the matrices, but others of the same numbers.
+fn low_bit(parameters: &Parameters<'_>) -> LowBit {
+    let shape = [
+        parameters.sizes.heads,
+        parameters.sizes.neurons,
+        parameters.sizes.width,
+    ];
+    let quantise = |rows: &[f32], format| LowBitMatrix::quantise(rows, shape, format, ScaleGroups::Head);
+    let row = RowInput {
+        levels: Levels::Int8,
+        groups: InputGroups::Row,
+        hadamard: true,
+    };
+    LowBit {
+        decoder_x: Some(quantise(parameters.decoder_x, LowBitFormat::Ternary)),
+        decoder_y: Some(quantise(parameters.decoder_y, LowBitFormat::Int8)),
+        encoder: Some(quantise(parameters.encoder, LowBitFormat::Sign)),
+        v: Some(row),
+        a: Some(row),
+        y: Some(NeuronInput {
+            levels: 255,
+            groups: ScaleGroups::All,
+        }),
+    }
+}
+
 #[test]
 fn a_step_allocates_nothing_alone_or_helped() {
     let sizes = Sizes {
@@ -52,13 +81,19 @@ fn a_step_allocates_nothing_alone_or_helped() {
         slopes: &[0.7, 0.0],
         eps: 1e-5,
     };
-    let precisions = [Precision::F32, Precision::Bf16];
-    let weights = precisions.map(|precision| Arc::new(Weights::new(&parameters, precision)));
+    let weights = [
+        Weights::new(&parameters, Precision::F32),
+        Weights::new(&parameters, Precision::Bf16),
+        Weights::low_bit(&parameters, low_bit(&parameters), Precision::F32),
+    ]
+    .map(Arc::new);
     for (threads, weights, memory) in [
-        (1, &weights[0], Precision::F32),
-        (2, &weights[0], Precision::F32),
-        (1, &weights[1], Precision::F32),
-        (2, &weights[1], Precision::Bf16),
+        (1, &weights[0], MemoryPrecision::F32),
+        (2, &weights[0], MemoryPrecision::F32),
+        (1, &weights[1], MemoryPrecision::F32),
+        (2, &weights[1], MemoryPrecision::Bf16),
+        (1, &weights[2], MemoryPrecision::F32),
+        (2, &weights[2], MemoryPrecision::Int8),
     ] {
         let mut decode = Decode::new(weights.clone(), 2, memory);
         decode.limit_threads(threads);

@@ -79,6 +79,8 @@ pub struct Decode {
 impl Decode {
     /// `lanes` streams at position 0 with an empty memory of a precision, on as many threads as speed it up.
     ///
+    /// A [`Precision`](crate::matrix::Precision) is one of a memory, too.
+    ///
     /// # Panics
     /// If `lanes` is 0.
     pub fn new(weights: Arc<Weights>, lanes: usize, memory: impl Into<MemoryPrecision>) -> Self {

@@ -80,9 +80,8 @@ pub(crate) fn nearest(x: f32) -> i32 {
     (x + ROUND).to_bits() as i32 - ROUND.to_bits() as i32
 }
 
-/// The number, or the bound that it is beyond.
+/// The number, or the bound that it is beyond; a bound for NaN, where `clamp` has NaN.
 #[inline(always)]
-#[expect(clippy::manual_clamp, reason = "NaN becomes a bound, and so a whole number")]
 pub(crate) fn within(x: f32, [least, most]: [f32; 2]) -> f32 {
     x.max(least).min(most)
 }

@@ -16,6 +16,8 @@
 //! `inputs.rs` quantises, `level.rs` has the products. The definition is `reference.rs` of decoding with quantisers in f64
 //! (`tests.rs`).
 
+#[cfg(test)]
+mod drift_tests;
 mod inputs;
 mod level;
 #[cfg(test)]

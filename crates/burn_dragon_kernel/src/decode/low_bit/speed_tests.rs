@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A model of which about a tenth of x and a thirtieth of y is active, and whose matrices are ternary.
-struct Subject {
+pub(super) struct Subject {
     sizes: Sizes,
     matrices: [Vec<f32>; 5],
     ternary: [LowBitMatrix; 3],
@@ -23,7 +23,7 @@ const SHARES: [f32; 4] = [0.6, -1.2, -0.47, 0.6];
 
 impl Subject {
     /// Streams and reads have a direction in common, and the rows of neurons a part against it.
-    fn new(sizes: Sizes) -> Self {
+    pub(super) fn new(sizes: Sizes) -> Self {
         let mut draws = Draws(40);
         let Sizes {
             heads,
@@ -67,7 +67,7 @@ impl Subject {
         }
     }
 
-    fn parameters(&self) -> Parameters<'_> {
+    pub(super) fn parameters(&self) -> Parameters<'_> {
         let [embed, decoder_x, decoder_y, encoder, lm_head] = &self.matrices;
         Parameters {
             sizes: self.sizes,
