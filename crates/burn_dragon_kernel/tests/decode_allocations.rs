@@ -3,7 +3,9 @@
 use burn_dragon_kernel::api::low_bit::{
     InputGroups, Levels, LowBit, LowBitFormat, LowBitMatrix, NeuronInput, RowInput, ScaleGroups,
 };
-use burn_dragon_kernel::api::{Decode, DecodeKeys, Frequencies, MemoryPrecision, Parameters, Precision, Sizes, Weights};
+use burn_dragon_kernel::api::{
+    Decode, DecodeKeys, Frequencies, MemoryPrecision, Parameters, Precision, Sizes, Weights,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
