@@ -1,6 +1,7 @@
 //! Work on a chunk of neurons of one head.
 
 use super::carried::{Memory, Query, Recent};
+use super::list::{List, ones};
 use super::low_bit::{FloatRows, WholeInputs};
 use super::memory::MemoryPrecision;
 use super::prefilter::{NeuronSlice, Neurons};
@@ -57,40 +58,6 @@ pub(super) struct Lane {
     pub(super) read: Vec<Line>,
     pub(super) u: Vec<Line>,
     pub(super) sums: Vec<Sums>, // of an encoder in whole numbers
-}
-
-/// List with room for all entries. An entry is written first and then counted or not, without a branch or an
-/// allocation.
-#[derive(Clone, Debug)]
-pub(super) struct List<T> {
-    room: Vec<T>,
-    pub(super) len: usize,
-}
-
-impl<T: Copy + Default> List<T> {
-    fn new(most: usize) -> Self {
-        Self {
-            room: vec![T::default(); most + 1],
-            len: 0,
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn push_if(&mut self, wanted: bool, entry: T) {
-        self.room[self.len] = entry;
-        self.len += usize::from(wanted);
-    }
-
-    #[inline(always)]
-    pub(super) fn entries(&self) -> &[T] {
-        &self.room[..self.len]
-    }
-
-    /// Entries that were written, whether they are counted or not.
-    #[inline(always)]
-    pub(super) fn written(&self, range: Range<usize>) -> &[T] {
-        &self.room[range]
-    }
 }
 
 impl Chunk {
@@ -415,14 +382,4 @@ impl Readout<'_> {
 #[inline(always)]
 pub(super) fn fetch<S: Simd, R>(simd: S, row: &[R]) {
     row.iter().for_each(|line| simd.prefetch(line));
-}
-
-/// The places of the ones of a word, from the lowest.
-#[inline(always)]
-pub(super) fn ones(mut word: u16) -> impl Iterator<Item = u32> {
-    std::iter::from_fn(move || {
-        let place = word.trailing_zeros();
-        word &= word.wrapping_sub(1);
-        (place < u16::BITS).then_some(place)
-    })
 }

@@ -14,7 +14,8 @@
 //! Rows in bf16 are here, those in int8 in `blocks.rs`.
 
 use super::carried::{LEAST, Query, copy_rows, part, part_mut, replace_rows, scale_lines};
-use super::cpu::{AHEAD, fetch, ones};
+use super::cpu::{AHEAD, fetch};
+use super::list::ones;
 use super::simd::{LINE, Line, Simd};
 use super::stored::{Halves, Stored};
 use crate::mix::mix;

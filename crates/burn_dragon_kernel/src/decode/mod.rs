@@ -40,6 +40,7 @@ mod cpu;
 pub(crate) mod cube;
 mod deferred;
 pub(crate) mod device;
+mod list;
 mod low_bit;
 mod memory;
 #[cfg(test)]

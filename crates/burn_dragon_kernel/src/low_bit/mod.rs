@@ -32,6 +32,8 @@ mod base_three;
 mod error;
 mod matrix;
 mod product;
+#[cfg(test)]
+mod product_tests;
 mod quantise;
 mod signs;
 #[cfg(test)]

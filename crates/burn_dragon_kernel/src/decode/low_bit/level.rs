@@ -2,7 +2,8 @@
 
 use super::inputs::{Row, Rows};
 use super::{Encoder, FloatNeurons, FloatRows, LowBitStacks, Projection};
-use crate::decode::cpu::{AHEAD, Chunk, FirstHalf, Lane, SecondHalf, Stream, fetch, ones};
+use crate::decode::cpu::{AHEAD, Chunk, FirstHalf, Lane, SecondHalf, Stream, fetch};
+use crate::decode::list::ones;
 use crate::decode::simd::{COARSE, Kernel, LINE, Line, Shorts, Simd, Sums};
 use crate::decode::stored::{Halves, Stored};
 use crate::decode::weights::{Sizes, Weights};
