@@ -130,7 +130,7 @@ attacks! { Model, "bpk":
     whole_numbers_for_floats: "holds whole numbers, expected floats" = whole(r#""packing":"two_bits""#, vec![0x55; 32]);
     whole_numbers_of_no_trit: "byte 0" = whole(r#""packing":"two_bits""#, vec![0xff; 32]);
     whole_numbers_behind_the_last: "is not filled as packing does" = {
-        whole(r#""packing":"two_bits""#, vec![vec![0x55; 31], vec![0x95]].concat())
+        whole(r#""packing":"two_bits""#, [vec![0x55; 31], vec![0x95]].concat())
     };
     whole_numbers_cut_off: "are u8 [32]" = whole(r#""packing":"two_bits""#, vec![0x55; 31]);
     whole_numbers_in_no_base: "never makes" = whole(r#""packing":"base_three""#, vec![0x01; 54]);
