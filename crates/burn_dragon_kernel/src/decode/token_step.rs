@@ -18,6 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 /// Approximate number of matrix entries that a part works on: 256 KiB, which leaves room in a core's own cache.
 const PART: usize = 1 << 16;
 
+/// Neurons of a chunk whose sum of y in a byte times bytes fits i32: `2^16 * 255 * 127`.
+const MOST_NEURONS: usize = 1 << 16;
+
 /// Data of the step of a token, shared by all threads that work on it.
 ///
 /// Chunks depend on the model's sizes alone, and their results are summed in their order. So the bits do not depend on
@@ -61,12 +64,13 @@ impl TokenStep {
             vocab,
             ..
         } = sizes;
-        let groups = if weights.matrices.low_bit().is_some() {
-            GROUP
+        let chunk = part(neurons, width, heads);
+        // Rows in whole numbers have few bytes, so that more of them are one part; groups are whole.
+        let chunk = if weights.matrices.low_bit().is_some() {
+            (2 * chunk).min(MOST_NEURONS).max(chunk).next_multiple_of(GROUP)
         } else {
-            LINE
+            chunk
         };
-        let chunk = part(neurons, width, heads).next_multiple_of(groups);
         let chunks: Vec<_> = (0..heads)
             .flat_map(|head| ranges(neurons, chunk).map(move |range| (head, range)))
             .enumerate()

@@ -35,6 +35,9 @@ use super::weights::{Parameters, Sizes, columns, neurons, rows};
 use crate::low_bit::{Levels, LowBitMatrix, ScaleGroups, Trits, WholeRows};
 use crate::matrix::Precision;
 
+/// Largest width of a row whose product fits i32: `2^17 * 127 * 128`.
+const WIDEST: usize = 1 << 17;
+
 /// Matrices and inputs of a model in whole numbers. What is `None` is not quantised.
 #[derive(Clone, Debug, Default)]
 pub struct LowBit {
@@ -237,6 +240,11 @@ impl LowBit {
                 crate::assert_shape("decode", what, matrix.shape(), expected);
             }
         }
+        assert!(
+            sizes.width <= WIDEST,
+            "decode: width {} in whole numbers, expected at most {WIDEST}, where sums fit i32",
+            sizes.width
+        );
         let transformed = [self.v, self.a].into_iter().flatten().any(|row| row.hadamard);
         assert!(
             !transformed || sizes.width.is_power_of_two(),

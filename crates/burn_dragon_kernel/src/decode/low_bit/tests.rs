@@ -3,7 +3,7 @@
 use super::*;
 use crate::decode::Decode;
 use crate::decode::reference::{Inputs, State, step_with};
-use crate::decode::simd::Isa;
+use crate::decode::simd::{Isa, Kernel, Simd};
 use crate::decode::tests::{Draws, Model, bits, random_sizes};
 use crate::decode::weights::Weights;
 use crate::low_bit::{LowBitFormat, hadamard};
@@ -375,4 +375,54 @@ fn the_transform_of_rows_is_that_of_its_matrix() {
     let expected = quantised_row(&numbers, input, &margin);
     hadamard(&mut row);
     assert!(error(&row, &expected) < 0.01);
+}
+
+#[test]
+fn the_widest_rows_of_the_largest_bytes_do_not_overflow() {
+    let sizes = Sizes {
+        levels: 1,
+        heads: 1,
+        neurons: 2,
+        width: WIDEST,
+        vocab: 2,
+    };
+    let model = Model::new(sizes, 0.0, &mut Draws(36));
+    let largest = vec![127; 2 * WIDEST];
+    let matrix = LowBitMatrix::new(&largest, [1, 2, WIDEST], ScaleGroups::All, vec![1.0]);
+    let (_, inputs) = published(ScaleGroups::All);
+    let low_bit = LowBit {
+        decoder_x: Some(matrix.unwrap()),
+        ..inputs
+    };
+    let weights = Weights::low_bit(&model.parameters(), low_bit, Precision::F32);
+    let mut inputs = WholeInputs::new(&weights, 1);
+    inputs
+        .v
+        .quantise(Isa::best(), &vec![Line([-1.0; LINE]); WIDEST / LINE]);
+    let matrices = weights.matrices.low_bit().unwrap();
+    let Projection::Whole(matrix) = &matrices.decoder_x else {
+        panic!("decoder_x is in whole numbers");
+    };
+    for isa in Isa::all() {
+        let product = isa.run(Product(matrix, &inputs));
+        let expected = -127.0 * WIDEST as f32;
+        assert!(
+            (product / expected - 1.0).abs() < 1e-6,
+            "{isa:?}: {product}, expected {expected}"
+        );
+    }
+}
+
+/// Product of the first neuron with the stream.
+struct Product<'a>(&'a LowBitMatrix, &'a WholeInputs);
+
+impl Kernel for Product<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        let mut line = Line::default();
+        let products = self.1.v.row(0).products(simd, self.0, [0; LINE]);
+        simd.store(&mut line, products);
+        line.0[0]
+    }
 }
