@@ -8,7 +8,7 @@ use burn_dragon_checkpoint::api::{
     export, read_parts,
 };
 use burn_dragon_core::api::low_bit::{Packing, Protocol, QuantConfig, Target, WeightFormat, WeightGrouping};
-use burn_dragon_core::api::{Dragon, DragonConfig};
+use burn_dragon_core::api::{Decoder, Dragon, DragonConfig};
 use burn_dragon_exchange::api::{Form, ModelPath, diff, read_any};
 use burn_dragon_language::api::{LANGUAGE, dragon, model_file};
 use std::path::Path;
@@ -186,4 +186,25 @@ fn models_that_are_not_low_bit_and_files_that_are_not_what_they_say_are_refused(
         file.tensors.insert("decoder_x".into(), StoredTensor::Float(data));
     };
     assert!(refused("floats", &as_floats).contains("whole numbers"));
+}
+
+#[test]
+fn weights_of_any_size_are_packed_or_refused() {
+    for protocol in [Protocol::BitnetB158, Protocol::BitnetB1] {
+        let model = made(protocol, None, WeightGrouping::PerGroup);
+        let with = |value: f32| {
+            let mut file = model_file(&model, ModelInfo::default(), None);
+            let data = TensorData::new(vec![value; 24 * 144], [144, 24]);
+            file.tensors.insert("encoder".into(), StoredTensor::Float(data));
+            file
+        };
+        let zeros = LANGUAGE.packed(with(0.0), Packing::TwoBits).unwrap();
+        dragon(zeros, Path::new("zeros"), &Device::flex()).unwrap();
+        let error = LANGUAGE.packed(with(3e38), Packing::TwoBits).unwrap_err();
+        assert!(error.contains("scale 0"), "{error}");
+        // What cannot be packed is decoded by its tensors, and says what comes of it.
+        let huge = dragon(with(3e38), Path::new("huge"), &Device::flex()).unwrap();
+        let mut decoder = Decoder::new(&huge, 1);
+        assert_eq!(decoder.step(&[1]).unwrap().len(), 256);
+    }
 }

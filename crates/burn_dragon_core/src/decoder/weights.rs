@@ -55,7 +55,7 @@ pub(super) fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> 
     Some(match packed {
         None => Weights::new(&parameters, precision),
         Some(low_bit) => {
-            let in_whole_numbers = low_bit.decoding(trunk.low_bit_matrices());
+            let in_whole_numbers = low_bit.decoding(trunk.low_bit_matrices().ok()?);
             Weights::low_bit(&parameters, in_whole_numbers, precision)
         }
     })

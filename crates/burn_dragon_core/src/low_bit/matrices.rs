@@ -9,7 +9,8 @@ use super::weights::{Codes, Neurons};
 use crate::trunk::Trunk;
 use burn::tensor::{DType, Tensor};
 use burn_dragon_kernel::api::low_bit::{
-    InputGroups, Levels, LowBit as InWholeNumbers, LowBitMatrix, NeuronInput, RowInput, ScaleGroups,
+    InputGroups, Levels, LowBit as InWholeNumbers, LowBitError, LowBitMatrix, NeuronInput, RowInput,
+    ScaleGroups,
 };
 
 impl Target {
@@ -45,7 +46,12 @@ impl LowBit {
     }
 
     /// A matrix in whole numbers; `None` if it is not quantised.
-    fn matrix(&self, format: WeightFormat, w: Tensor<3>, axis: Neurons) -> Option<LowBitMatrix> {
+    fn matrix(
+        &self,
+        format: WeightFormat,
+        w: Tensor<3>,
+        axis: Neurons,
+    ) -> Option<Result<LowBitMatrix, LowBitError>> {
         let codes = match self.is_packed {
             true => unpacked(format, w, axis, self.weight_grouping),
             false => format.codes(w, axis, self.weight_grouping),
@@ -58,7 +64,7 @@ impl LowBit {
         let (numbers, unit) = (by_rows(numbers), by_rows(unit));
         let (shape, groups) = (numbers.dims(), self.weight_grouping.rows());
         let [heads, neurons, _] = shape;
-        let unit = values(unit.expand([heads, neurons, 1]));
+        let unit = values(unit.expand([heads, neurons, 1]).clamp_min(f32::MIN_POSITIVE)); // of signs of zeros it is 0
         let scales = match groups {
             ScaleGroups::All => vec![unit[0]],
             ScaleGroups::Head => unit.chunks(neurons).map(|head| head[0]).collect(),
@@ -70,10 +76,7 @@ impl LowBit {
             }
         };
         let numbers: Vec<i8> = values(numbers).into_iter().map(|number| number as i8).collect();
-        match LowBitMatrix::new(&numbers, shape, groups, scales) {
-            Ok(matrix) => Some(matrix),
-            Err(error) => unreachable!("a quantiser gives whole numbers of its format: {error}"),
-        }
+        Some(LowBitMatrix::new(&numbers, shape, groups, scales))
     }
 }
 
@@ -147,9 +150,12 @@ impl LowBit {
 
 impl Trunk {
     /// Matrices of this trunk that are quantised, in whole numbers, `[H, N, D]`.
-    pub fn low_bit_matrices(&self) -> Vec<(Target, LowBitMatrix)> {
+    ///
+    /// # Errors
+    /// If weights are so large that their mean is not finite.
+    pub fn low_bit_matrices(&self) -> Result<Vec<(Target, LowBitMatrix)>, LowBitError> {
         let Some(low_bit) = self.config().low_bit() else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let [heads, width, neurons] = self.decoder_x.dims();
         let matrix = |target: Target| {
@@ -159,7 +165,7 @@ impl Trunk {
                 Target::Encoder => (self.encoder.val().reshape([heads, neurons, width]), Neurons::Rows),
             };
             let matrix = low_bit.matrix(low_bit.format(target), w.detach(), axis)?;
-            Some((target, matrix))
+            Some(matrix.map(|matrix| (target, matrix)))
         };
         Target::ALL.into_iter().filter_map(matrix).collect()
     }

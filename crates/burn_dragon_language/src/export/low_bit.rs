@@ -62,7 +62,8 @@ pub(super) fn packed(file: ModelFile, packing: Packing) -> Result<ModelFile, Str
         );
     };
     let mut file = unpacked(file)?;
-    for (target, matrix) in of_floats(file.clone(), &config)?.trunk.low_bit_matrices() {
+    let matrices = of_floats(file.clone(), &config)?.trunk.low_bit_matrices();
+    for (target, matrix) in matrices.map_err(|error| error.to_string())? {
         let packing = match low_bit.format(target) {
             WeightFormat::Int8 => Packing::Bytes,
             WeightFormat::Sign1 => Packing::Signs,
