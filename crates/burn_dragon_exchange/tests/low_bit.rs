@@ -186,6 +186,13 @@ fn models_that_are_not_low_bit_and_files_that_are_not_what_they_say_are_refused(
         file.tensors.insert("decoder_x".into(), StoredTensor::Float(data));
     };
     assert!(refused("floats", &as_floats).contains("whole numbers"));
+    // Numbers that the format does not give: a decoder would find others in the floats.
+    let of_bytes = |file: &mut ModelFile| {
+        let codes = Codes::whole(&[3; 24 * 144], Packing::Bytes, &[2, 72, 24], "decoder_x.scales").unwrap();
+        file.tensors
+            .insert("decoder_x".into(), StoredTensor::Codes(codes));
+    };
+    assert!(refused("bytes", &of_bytes).contains("is 3, but 1"));
 }
 
 #[test]

@@ -11,7 +11,7 @@
 use super::{of_checked, read_config};
 use burn::tensor::{Device, TensorData};
 use burn_dragon_checkpoint::api::{Codes, ModelFile, StoredConfig, StoredTensor, TensorSpec};
-use burn_dragon_core::api::low_bit::{LowBit, LowBitMatrix, Packing, Target, WeightFormat};
+use burn_dragon_core::api::low_bit::{LowBit, LowBitMatrix, Packing, ScaleGroups, Target, WeightFormat};
 use burn_dragon_core::api::{Dragon, DragonConfig, TensorShape};
 use std::path::Path;
 
@@ -69,6 +69,7 @@ pub(super) fn packed(file: ModelFile, packing: Packing) -> Result<ModelFile, Str
             WeightFormat::Sign1 => Packing::Signs,
             WeightFormat::Ternary158 | WeightFormat::Packed2 | WeightFormat::Fp16 => packing,
         };
+        check_numbers(target, low_bit.format(target), &matrix)?;
         let (scales, shape) = (matrix.scales().to_vec(), matrix.shape());
         let codes = Codes::whole(&matrix.numbers(), packing, &shape, &scales_of(target))?;
         let count = scales.len();
@@ -122,10 +123,42 @@ pub(super) fn unpacked(mut file: ModelFile) -> Result<ModelFile, String> {
         let groups = low_bit.weight_grouping.rows();
         let matrix = LowBitMatrix::new(&codes.numbers(), shape, groups, scales)
             .map_err(|error| format!("`{}`: {error}", target.name()))?;
+        check_numbers(target, low_bit.format(target), &matrix)?;
         let floats = StoredTensor::float(tensor_of(target, &matrix))?;
         file.tensors.insert(target.name().into(), floats);
     }
     Ok(file)
+}
+
+/// Checks that the numbers of a matrix are those that its format gives: the largest of each group that is not all 0 is the
+/// largest of the format. From these a decoder finds numbers and scales in the floats again.
+fn check_numbers(target: Target, format: WeightFormat, matrix: &LowBitMatrix) -> Result<(), String> {
+    let largest: u8 = match format {
+        WeightFormat::Int8 => 127,
+        WeightFormat::Sign1 | WeightFormat::Ternary158 | WeightFormat::Packed2 | WeightFormat::Fp16 => 1,
+    };
+    let ([heads, neurons, width], numbers) = (matrix.shape(), matrix.numbers());
+    let of_head = match matrix.groups() {
+        ScaleGroups::All => heads * neurons,
+        ScaleGroups::Head => neurons,
+        ScaleGroups::Neurons => ScaleGroups::NEURONS,
+    };
+    let parts = match matrix.groups() {
+        ScaleGroups::All => numbers.len(),
+        ScaleGroups::Head | ScaleGroups::Neurons => neurons * width,
+    };
+    let mut groups = numbers
+        .chunks(parts)
+        .flat_map(|part| part.chunks(of_head * width));
+    let most = |group: &[i8]| group.iter().map(|number| number.unsigned_abs()).max();
+    match groups.find_map(|group| most(group).filter(|most| *most != 0 && *most != largest)) {
+        None => Ok(()),
+        Some(most) => Err(format!(
+            "the largest number of a group of `{}` is {most}, but {largest} in matrices that are quantised as {}",
+            target.name(),
+            format.name()
+        )),
+    }
 }
 
 /// A matrix as the tensor of a trunk: decoders `[H, D, N]`, the encoder `[H*N, D]`.
