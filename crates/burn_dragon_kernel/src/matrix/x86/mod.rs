@@ -12,6 +12,7 @@ use super::layout::{Layout, Panel, Side};
 use super::precision::Precision;
 use crate::buffer::Line;
 use std::arch::x86_64::__cpuid;
+use std::sync::LazyLock;
 
 /// Implementation of matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +104,14 @@ impl Unit {
     }
 }
 
-/// Whether AMD made the processor.
+/// Whether AMD made the processor. Asked once: a virtual machine traps the question, which takes as long as a small product.
 fn is_amd() -> bool {
-    let leaf = __cpuid(0);
-    [leaf.ebx, leaf.edx, leaf.ecx]
-        .map(u32::to_le_bytes)
-        .as_flattened()
-        == b"AuthenticAMD"
+    static AMD: LazyLock<bool> = LazyLock::new(|| {
+        let leaf = __cpuid(0);
+        [leaf.ebx, leaf.edx, leaf.ecx]
+            .map(u32::to_le_bytes)
+            .as_flattened()
+            == b"AuthenticAMD"
+    });
+    *AMD
 }
