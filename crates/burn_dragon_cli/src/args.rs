@@ -192,12 +192,10 @@ pub struct InfoArgs {
 
 /// A precision of a memory by its name.
 fn memory_precision(name: &str) -> Result<MemoryPrecision, String> {
-    match name {
-        "f32" => Ok(MemoryPrecision::F32),
-        "bf16" => Ok(MemoryPrecision::Bf16),
-        "int8" => Ok(MemoryPrecision::Int8),
-        _ => Err("expected f32, bf16 or int8".into()),
-    }
+    [MemoryPrecision::F32, MemoryPrecision::Bf16, MemoryPrecision::Int8]
+        .into_iter()
+        .find(|precision| precision.to_string() == name)
+        .ok_or_else(|| "expected f32, bf16 or int8".into())
 }
 
 /// A precision of the computation by its name.

@@ -197,6 +197,7 @@ fn values(a: &TensorData, b: &TensorData) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn_dragon_checkpoint::api::Codes;
     use burn_dragon_checkpoint::api::{ModelInfo, StoredConfig, StoredPrecision};
     use serde_json::json;
     use std::path::Path;
@@ -273,7 +274,7 @@ mod tests {
     fn codes_are_compared_code_by_code() {
         let with = |codes: &[u8], bits: u8| {
             let mut model = model();
-            let codes = burn_dragon_checkpoint::api::Codes::pack(codes, bits, &[4], "embed").unwrap();
+            let codes = Codes::pack(codes, bits, &[4], "embed").unwrap();
             model.tensors.insert("codes".into(), StoredTensor::Codes(codes));
             model
         };

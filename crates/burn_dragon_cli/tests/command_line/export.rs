@@ -7,7 +7,7 @@ fn export(place: &Place, arguments: &[&str]) -> Answer {
 }
 
 /// What the model at this place writes, without its settings.
-fn text_of(place: &Place, model: &str) -> String {
+pub(crate) fn text_of(place: &Place, model: &str) -> String {
     let arguments = [
         "generate",
         model,

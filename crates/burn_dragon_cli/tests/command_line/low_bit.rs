@@ -1,5 +1,6 @@
 //! Low-bit models: trained, packed, and the same in every file.
 
+use crate::export::text_of;
 use crate::support::Place;
 
 const QUANT: &str = "model.quant={ protocol = \"bitnet_b158\", target_modules = [\"decoder_x\", \"decoder_y\", \"encoder\"] }";
@@ -8,20 +9,6 @@ fn trained() -> Place {
     let place = Place::new();
     place.train(&[QUANT, "--out", "run"]).done();
     place
-}
-
-fn text_of(place: &Place, model: &str) -> String {
-    let arguments = [
-        "generate",
-        model,
-        "--prompt",
-        "Hugo",
-        "--temperature",
-        "0",
-        "--max-tokens",
-        "40",
-    ];
-    place.dragon(&arguments).done().stdout
 }
 
 #[test]

@@ -7,8 +7,8 @@
 //! | on a GPU with kernels for it, keys of pairs, activities that are not quantised | the model's own tensors |
 
 use crate::dragon::Dragon;
-use crate::low_bit::LowBit;
 use crate::positions::{Keys, Magnitude};
+use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor};
 use burn_dragon_kernel::api::{
     DecodeKeys, DeviceDecode, DeviceParameters, Parameters, Precision, Sizes, Weights,
@@ -39,25 +39,40 @@ pub(super) fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> 
         }
         Keys::Polar { .. } => return None, // no neuron is silent
     };
-    let matrices = trunk.weights(); // of low-bit weights, the numbers that they stand for
+    let in_whole_numbers = match packed {
+        None => None,
+        Some(low_bit) => Some(low_bit.decoding(trunk.low_bit_matrices().ok()?)),
+    };
+    let [decoder_x, decoder_y, encoder] = match &in_whole_numbers {
+        None => {
+            let matrices = trunk.weights(); // of low-bit weights, the numbers that they stand for
+            let decoders =
+                [matrices.decoder_x(), matrices.decoder_y()].map(|decoder| numbers(decoder.clone()));
+            let [decoder_x, decoder_y] = decoders;
+            [decoder_x, decoder_y, numbers(matrices.encoder().clone())]
+        }
+        // Those in whole numbers stand apart; the others are not quantised.
+        Some(parts) => [
+            floats(parts.decoder_x.is_none(), &trunk.decoder_x),
+            floats(parts.decoder_y.is_none(), &trunk.decoder_y),
+            floats(parts.encoder.is_none(), &trunk.encoder),
+        ],
+    };
     let parameters = Parameters {
         sizes: sizes(dragon),
         embed: &numbers(embed),
-        decoder_x: &numbers(matrices.decoder_x().clone()),
-        decoder_y: &numbers(matrices.decoder_y().clone()),
-        encoder: &numbers(matrices.encoder().clone()),
+        decoder_x: &decoder_x,
+        decoder_y: &decoder_y,
+        encoder: &encoder,
         lm_head: &numbers(dragon.lm_head.val()),
         frequencies: &config.frequencies(),
         keys,
         slopes: &trunk.slopes(),
         eps: config.norm_eps,
     };
-    Some(match packed {
+    Some(match in_whole_numbers {
         None => Weights::new(&parameters, precision),
-        Some(low_bit) => {
-            let in_whole_numbers = low_bit.decoding(trunk.low_bit_matrices().ok()?);
-            Weights::low_bit(&parameters, in_whole_numbers, precision)
-        }
+        Some(parts) => Weights::low_bit(&parameters, parts, precision),
     })
 }
 
@@ -65,10 +80,8 @@ pub(super) fn weights(dragon: &Dragon, precision: Precision) -> Option<Weights> 
 /// `decode` computes.
 pub(super) fn device(dragon: &Dragon, lanes: usize) -> Option<DeviceDecode> {
     let (trunk, config) = (&dragon.trunk, dragon.config());
-    let rounds = trunk
-        .config()
-        .low_bit()
-        .is_some_and(|low_bit| LowBit::has_activities(&low_bit));
+    let low_bit = trunk.config().low_bit();
+    let rounds = low_bit.is_some_and(|low_bit| low_bit.has_activities());
     if rounds || !trunk.config().is_plain_within() || !trunk.keys().are_pairs() {
         return None;
     }
@@ -95,6 +108,14 @@ fn sizes(dragon: &Dragon) -> Sizes {
         neurons: config.neurons_per_head(),
         width: config.d_model,
         vocab: config.vocab_size,
+    }
+}
+
+/// Values of a matrix, if they are used.
+fn floats<const R: usize>(are_used: bool, matrix: &Param<Tensor<R>>) -> Vec<f32> {
+    match are_used {
+        true => numbers(matrix.val()),
+        false => Vec::new(),
     }
 }
 
