@@ -64,12 +64,9 @@ pub struct ExportArgs {
     pub bundle: BundleArgs,
 }
 
-/// `export_burnpack`.
-#[derive(Debug, ClapArgs)]
-pub struct ExportBurnpackArgs {
-    /// Family of the model
-    #[arg(long, value_enum, default_value = "language")]
-    pub family: ExportFamily,
+/// A checkpoint, and the configuration that it should be of.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct TrainedArgs {
     /// A run, its checkpoint/ folder, or one checkpoint
     #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
     pub checkpoint: PathBuf,
@@ -79,6 +76,17 @@ pub struct ExportBurnpackArgs {
     /// Configuration of the training, to compare with the model; may be repeated, later files win
     #[arg(short, long = "config", value_name = "FILE")]
     pub configs: Vec<PathBuf>,
+}
+
+/// `export_burnpack`.
+#[derive(Debug, ClapArgs)]
+pub struct ExportBurnpackArgs {
+    /// Family of the model
+    #[arg(long, value_enum, default_value = "language")]
+    pub family: ExportFamily,
+    /// The model
+    #[command(flatten)]
+    pub trained: TrainedArgs,
     /// Settings of the written files
     #[command(flatten)]
     pub bundle: BundleArgs,
@@ -87,15 +95,9 @@ pub struct ExportBurnpackArgs {
 /// `export_bitnet_artifact`.
 #[derive(Debug, ClapArgs)]
 pub struct ExportBitnetArgs {
-    /// A run, its checkpoint/ folder, or one checkpoint
-    #[arg(long, value_name = "MODEL", default_value = "runs/latest")]
-    pub checkpoint: PathBuf,
-    /// Checkpoint of this step (default: the newest)
-    #[arg(long, value_name = "N")]
-    pub epoch: Option<u64>,
-    /// Configuration of the training, to compare with the model; may be repeated, later files win
-    #[arg(short, long = "config", value_name = "FILE")]
-    pub configs: Vec<PathBuf>,
+    /// The model
+    #[command(flatten)]
+    pub trained: TrainedArgs,
     /// File to write, NAME.bpk or just NAME (default: deploy/model.bpk in the run)
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -114,9 +116,7 @@ impl From<&ExportBitnetArgs> for ExportBurnpackArgs {
     fn from(args: &ExportBitnetArgs) -> Self {
         Self {
             family: ExportFamily::Language,
-            checkpoint: args.checkpoint.clone(),
-            epoch: args.epoch,
-            configs: args.configs.clone(),
+            trained: args.trained.clone(),
             bundle: BundleArgs {
                 output: args.output.clone(),
                 precision: StoredPrecision::F32,
@@ -163,8 +163,8 @@ impl ExportBurnpackArgs {
     /// Path of the model.
     pub fn path(&self) -> ModelPath {
         ModelPath {
-            path: self.checkpoint.clone(),
-            which: self.epoch.map_or(Which::Last, Which::Step),
+            path: self.trained.checkpoint.clone(),
+            which: self.trained.epoch.map_or(Which::Last, Which::Step),
             official_config: None,
         }
     }

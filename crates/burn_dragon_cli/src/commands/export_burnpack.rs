@@ -47,7 +47,7 @@ pub fn run(args: &ExportBurnpackArgs) -> anyhow::Result<ExitCode> {
         }
         .into());
     }
-    if !args.configs.is_empty() {
+    if !args.trained.configs.is_empty() {
         same_model(args, &loaded)?;
     }
     export::write(loaded, &args.bundle)
@@ -63,8 +63,8 @@ fn absent(family: ExportFamily) -> FamilyError {
 /// Checks that the configuration of these files describes the model.
 fn same_model(args: &ExportBurnpackArgs, loaded: &LoadedModel) -> anyhow::Result<()> {
     let (typed, model) = match args.family {
-        ExportFamily::Language => language(&args.configs, loaded)?,
-        _ => (tables(&args.configs)?, described(loaded)),
+        ExportFamily::Language => language(&args.trained.configs, loaded)?,
+        _ => (tables(&args.trained.configs)?, described(loaded)),
     };
     let differences = differences(&typed, &model);
     if differences.is_empty() {
